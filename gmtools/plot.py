@@ -112,7 +112,8 @@ def show(fig, *, alt: str, caption: str) -> None:
     check_text("caption", caption)
     svg = to_svg(fig).replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
     display_html(
-        f'<figure class="gm-figure">{svg}<figcaption class="{MATH}">{html.escape(caption)}</figcaption></figure>',
+        f'<figure class="gm-figure">{svg}<figcaption class="{MATH}">{html.escape(caption)}</figcaption>'
+        "</figure>",
         f"[Фигура: {alt}]",
     )
 

@@ -17,10 +17,10 @@ from gmtools.plot import MATH, check_text, display_html, to_svg
 
 
 def bulgarian(value: float | int | str, digits: int = 3) -> str:
-    """Write a number as Bulgarian prose does: decimal comma, true minus, no more digits than asked.
+    r"""Write a number as Bulgarian prose does: decimal comma, true minus, no more digits than asked.
 
     >>> bulgarian(-1.6812), bulgarian(12000), bulgarian(0.5, 1), bulgarian("три")
-    ('−1,681', '12 000', '0,5', 'три')
+    ('−1,681', '12\u202f000', '0,5', 'три')
     """
     if isinstance(value, str):
         return value
@@ -63,8 +63,8 @@ def explore(
     """Display a figure that changes as the reader turns its knobs; no kernel and no network are needed.
 
     Args:
-        draw: takes one value a knob and returns a matplotlib figure. Keep the axes' limits fixed: what does not
-            change is stored once.
+        draw: takes one value a knob and returns a matplotlib figure. Keep the axes' limits fixed:
+            what does not change is stored once.
         knobs: label (Bulgarian or a symbol) -> the values that the knob takes, in order.
         alt: what is seen at the start, in Bulgarian.
         caption: what to notice, in Bulgarian; may hold TeX between dollar signs.
@@ -101,7 +101,7 @@ def _flat_index(index: Sequence[int], sizes: Sequence[int]) -> int:
 
 
 def _differences(base: ET.Element, frames: list[ET.Element]) -> tuple[list, list]:
-    """What must change in ``base`` to show each frame: slots (where) and, a frame, [slot, new value] pairs."""
+    """What changes in ``base`` to show each frame: slots (where) and, a frame, [slot, new value] pairs."""
     slots: dict[tuple[str, str], int] = {}
     changes = [
         [
@@ -170,7 +170,10 @@ const show = () => {
     input.nextElementSibling.value = values[input.value];
   }
   svg.replaceChildren(...base.cloneNode(true).children);
-  const changes = data.frames[index].map(([slot, value]) => [find(data.slots[slot][0]), data.slots[slot][1], value]);
+  const changes = data.frames[index].map(([slot, value]) => {
+    const [path, name] = data.slots[slot];
+    return [find(path), name, value];
+  });
   for (const [node, name, value] of changes) {
     if (name) node.setAttribute(name, value); else node.outerHTML = value;
   }
@@ -188,13 +191,13 @@ def _live(draw: Callable, knobs: Mapping[str, Sequence[float]]) -> None:
     import matplotlib.pyplot as plt
     from IPython.display import display
 
-    sliders = [
-        ipywidgets.FloatSlider(
-            value=values[len(values) // 2], min=min(values), max=max(values), step=(max(values) - min(values)) / 200,
-            description=label, continuous_update=False,
+    def slider(label: str, values: Sequence[float]):
+        low, high = min(values), max(values)
+        return ipywidgets.FloatSlider(
+            values[len(values) // 2], min=low, max=high, step=(high - low) / 200, description=label
         )
-        for label, values in knobs.items()
-    ]  # fmt: skip
+
+    sliders = [slider(label, values) for label, values in knobs.items()]
 
     def redraw(**positions: float) -> None:
         figure = draw(*positions.values())
