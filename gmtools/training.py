@@ -101,8 +101,8 @@ def fit(
         ValueError: an argument is out of range, or the tensors of ``data`` differ in length.
         FloatingPointError: the loss is not finite; the message names the step.
 
-    Reference: Kingma & Ba (2015), Adam: a method for stochastic optimization; Prechelt (1998), Early stopping -
-    but when?
+    Reference: Kingma & Ba (2015), Adam: a method for stochastic optimization; Prechelt (1998), Early
+    stopping - but when?
 
     Chapter: 4-gradients/43-stochastic-inference
 
