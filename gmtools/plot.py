@@ -65,9 +65,10 @@ def to_svg(fig) -> str:
         The SVG text. It scales with its container, carries no date, and may stand twice on one page.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.StringIO()
-    fig.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    FigureCanvasSVG(fig).print_svg(buffer, metadata={"Date": None})  # savefig would lay out and draw twice
     plt.close(fig)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]

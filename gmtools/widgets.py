@@ -85,12 +85,26 @@ def explore(
         return _live(draw, knobs)
     start = list(start) if start is not None else [len(v) // 2 for v in knobs.values()]
     positions = list(itertools.product(*knobs.values()))
-    frames = [ET.fromstring(to_svg(draw(*position))) for position in positions]
+    frames = list(_render(draw, positions))
     first = _flat_index(start, [len(v) for v in knobs.values()])
     slots, changes = _differences(frames[first], frames)
     texts = [describe(*position) for position in positions] if describe else []
     payload = {"slots": slots, "frames": changes, "texts": texts}
     display_html(_page(frames[first], payload, knobs, start, first, alt, caption, digits), f"[Фигура: {alt}]")
+
+
+def _render(draw: Callable, positions: Sequence[tuple]):
+    """Yield each position's SVG tree, all in the first one's layout: finding it is slow, and it must not jump."""
+    places = None
+    for position in positions:
+        figure = draw(*position)
+        if places is None:
+            figure.draw_without_rendering()
+            places = [axes.get_position() for axes in figure.axes]
+        figure.set_layout_engine("none")
+        for axes, place in zip(figure.axes, places, strict=True):
+            axes.set_position(place)
+        yield ET.fromstring(to_svg(figure))
 
 
 def _flat_index(index: Sequence[int], sizes: Sequence[int]) -> int:
