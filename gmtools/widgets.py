@@ -94,7 +94,7 @@ def explore(
 
 
 def _render(draw: Callable, positions: Sequence[tuple]):
-    """Yield each position's SVG tree, all in the first one's layout: finding it is slow, and it must not jump."""
+    """Yield each SVG tree, all in the first one's layout: finding a layout is slow, and it must not jump."""
     places = None
     for position in positions:
         figure = draw(*position)
