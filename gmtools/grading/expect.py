@@ -1,0 +1,93 @@
+"""The verdicts a check can give, worded in Bulgarian for the student.
+
+Everything a student's function returned is checked here for type, shape, dtype and finiteness before any number is
+compared, so that a check reads as the property it tests.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gmtools.grading.calls import Foreign, Outcome
+from gmtools.grading.lab import Failed
+
+
+def _kind(value: Any) -> str:
+    return "None (липсва return?)" if value is None else f"обект от тип {_type_name(value)}"
+
+
+def _type_name(value: Any) -> str:
+    return value.name if isinstance(value, Foreign) else type(value).__name__
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "скалар ()" if not shape else str(tuple(shape))
+
+
+def expect(condition: bool, message: str) -> None:
+    """Fail with ``message`` unless ``condition`` holds."""
+    if not condition:
+        raise Failed(message)
+
+
+def expect_tensor(value: Any, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
+    """Fail unless ``value`` is a plain finite tensor of this shape (and dtype); return it."""
+    if type(value) not in (Tensor, torch.nn.Parameter):
+        raise Failed(f"Функцията трябва да върне тензор, а върна {_kind(value)}.")
+    if tuple(value.shape) != tuple(shape):
+        raise Failed(f"Формата на резултата е {_shape(value.shape)}, а се очаква {_shape(shape)}.")
+    if dtype is not None and value.dtype != dtype:
+        raise Failed(f"Типът на числата е {value.dtype}, а входът е {dtype}; запазете типа на входа.")
+    if torch.isnan(value).any():
+        raise Failed("В резултата има NaN.")
+    if torch.isinf(value).any():
+        raise Failed("В резултата има безкрайност.")
+    return value.detach()
+
+
+def expect_close(
+    value: Any, expected: Tensor, message: str, *, rtol: float | None = None, atol: float | None = None
+) -> None:
+    """Fail with ``message`` unless ``value`` is a tensor like ``expected`` up to rounding.
+
+    The default tolerance is that of ``torch.testing`` for the dtype (1.3e-6 relative in float32), times ten: right
+    answers differ by the order of their sums.
+    """
+    value = expect_tensor(value, tuple(expected.shape), expected.dtype)
+    single = expected.dtype == torch.float32
+    rtol = rtol if rtol is not None else (1.3e-5 if single else 1e-6)
+    atol = atol if atol is not None else (1e-4 if single else 1e-8)
+    if not torch.allclose(value, expected.detach(), rtol=rtol, atol=atol):
+        raise Failed(message)
+
+
+def expect_mean(values: Any, expected: float, message: str, *, errors: float = 5.0) -> None:
+    """Fail unless the mean of independent unbiased ``values`` is within ``errors`` standard errors of ``expected``.
+
+    At five standard errors a right answer fails about once in two million runs.
+    """
+    values = expect_tensor(values, tuple(values.shape) if isinstance(values, Tensor) else ()).double()
+    standard_error = values.std().item() / math.sqrt(values.numel())
+    if abs(values.mean().item() - expected) > errors * standard_error + 1e-6 * (1 + abs(expected)):
+        raise Failed(message)
+
+
+def expect_gradients(outcome: Outcome, expected: list[Tensor], message: str, **tolerance: float) -> None:
+    """Fail unless the outcome is differentiable and its gradients are those expected."""
+    if outcome.gradients is None:
+        raise Failed("Резултатът не е диференцируем: използвате ли .item(), .detach(), numpy или torch.no_grad()?")
+    for found, wanted in zip(outcome.gradients, expected, strict=True):
+        if found is None:
+            raise Failed("Резултатът не зависи диференцируемо от един от аргументите (прекъснат градиент).")
+        try:
+            expect_close(found, wanted, message, **tolerance)
+        except Failed as failure:
+            raise Failed(message if str(failure) == message else f"Градиентът: {failure}") from None
+
+
+def expect_unchanged(outcome: Outcome) -> None:
+    """Fail if the call changed its arguments in place."""
+    if outcome.changed:
+        raise Failed("Функцията променя аргументите си на място; използвайте нови тензори вместо +=, mul_, exp_ …")

@@ -1,0 +1,170 @@
+"""What a lab is: exercises, their checks, and how the two files that define them are read.
+
+``labs/<lab>/checks.py`` holds ``lab = Lab(...)`` with the public checks; ``solutions/<lab>/hidden.py`` holds
+``hidden = Hidden()`` with the checks, mutants and alternative answers that students never see.
+A check is a function ``(student, generator)``: it calls ``student.<name>(...)`` on inputs drawn from the
+generator and raises ``Failed`` through the helpers of ``expect.py``. The same function runs in the student's
+notebook, where ``student`` calls directly, and in the grader, where every call crosses into a sandbox.
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+
+class Failed(Exception):
+    """A check's verdict: what is wrong, in words for the student."""
+
+
+class StudentError(Exception):
+    """The student's own code raised: type, message, and the line in their own cell (None where unknown)."""
+
+    def __init__(self, kind: str, message: str = "", cell: int | None = None, line: int | None = None):
+        super().__init__(f"{kind}: {message}")
+        self.kind, self.message, self.cell, self.line = kind, message, cell, line
+
+
+class StudentGone(Exception):
+    """The student's process ended: ``reason`` is timeout, crash, exit, memory or protocol."""
+
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Check:
+    title: str
+    points: float
+    run: Callable
+    hint: str = ""
+    hidden: bool = False
+
+
+@dataclass
+class Exercise:
+    name: str
+    title: str
+    points: float
+    chapter: str
+    checks: list[Check] = field(default_factory=list)
+
+    def check(self, title: str, *, points: float, hint: str = "", hidden: bool = False) -> Callable:
+        """Register the decorated function as one of the exercise's checks."""
+
+        def register(run: Callable) -> Callable:
+            self.checks.append(Check(title, points, run, hint, hidden))
+            return run
+
+        return register
+
+
+class Lab:
+    """A lab: its folder name, its title, and its exercises in the order they are asked."""
+
+    def __init__(self, key: str, title: str):
+        self.key, self.title = key, title
+        self.exercises: dict[str, Exercise] = {}
+
+    def exercise(self, name: str, *, title: str, points: float, chapter: str) -> Exercise:
+        """Add an exercise; ``name`` is what the student defines, ``chapter`` a path like 3-inference/33-..."""
+        self.exercises[name] = Exercise(name, title, points, chapter)
+        return self.exercises[name]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A typical mistake: the reference answer with ``old`` replaced by ``new``."""
+
+    exercise: str
+    title: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A right answer in another style: a function of hidden.py that stands in for the exercise's."""
+
+    exercise: str
+    title: str
+    function: Callable
+
+
+class Hidden:
+    """What hidden.py collects for the lab beside it."""
+
+    def __init__(self) -> None:
+        self.checks: list[tuple[str, Check]] = []
+        self.mutants: list[Mutant] = []
+        self.alternatives: list[Alternative] = []
+
+    def check(self, exercise: str, title: str, *, points: float, hint: str = "") -> Callable:
+        """Register a hidden check; its title and hint are shown to students, its body and values never."""
+
+        def register(run: Callable) -> Callable:
+            self.checks.append((exercise, Check(title, points, run, hint, hidden=True)))
+            return run
+
+        return register
+
+    def mutant(self, exercise: str, title: str, old: str, new: str) -> None:
+        """Register a typical wrong answer as a replacement in the reference's source."""
+        self.mutants.append(Mutant(exercise, title, old, new))
+
+    def alternative(self, exercise: str, title: str) -> Callable:
+        """Register the decorated function as another right answer to the exercise."""
+
+        def register(function: Callable) -> Callable:
+            self.alternatives.append(Alternative(exercise, title, function))
+            return function
+
+        return register
+
+
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"lab_{path.parent.name}_{path.stem}".replace("-", "_"), path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def load_public(folder: Path) -> Lab:
+    """The lab with its public checks alone, as students have it."""
+    path = Path(folder) / "checks.py"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no lab: {path} does not exist")
+    return _module(path).lab
+
+
+def solutions_folder(folder: Path) -> Path:
+    """Where the answers to ``labs/<lab>`` stand: ``solutions/<lab>`` beside ``labs``."""
+    folder = Path(folder).resolve()
+    return folder.parent.parent / "solutions" / folder.name
+
+
+def load_graded(folder: Path) -> tuple[Lab, Hidden]:
+    """The lab with public and hidden checks together, and what else hidden.py holds."""
+    lab = load_public(folder)
+    path = solutions_folder(folder) / "hidden.py"
+    if not path.is_file():
+        raise FileNotFoundError(f"no hidden checks for {lab.key}: {path} does not exist")
+    hidden = _module(path).hidden
+    for name, check in hidden.checks:
+        lab.exercises[name].checks.append(check)
+    for exercise in lab.exercises.values():
+        total = sum(check.points for check in exercise.checks)
+        if abs(total - exercise.points) > 1e-9:
+            raise ValueError(f"{lab.key}: the checks of {exercise.name} add to {total:g}, not {exercise.points:g}")
+    return lab, hidden
+
+
+def generator_for(seed: int, exercise: str, title: str) -> torch.Generator:
+    """The stream of random inputs of one check: a function of the run's seed and of nothing else."""
+    digest = hashlib.sha256(f"{seed}/{exercise}/{title}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))

@@ -1,0 +1,92 @@
+"""Read the code of a notebook that nobody has looked at, in whatever form it arrives.
+
+Only the text of code cells is used: metadata, outputs, ids and format numbers are ignored, so a notebook stripped
+by Colab, saved in format 3, or written with a byte-order mark or in Latin-1 is read like any other.
+"""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+MAX_BYTES = 128 * 2**20
+MAX_CODE = 2 * 2**20
+
+
+class Unreadable(Exception):
+    """Why a file could not be read as a notebook, in Bulgarian, for the report."""
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a regular file; symbolic links and other special files are refused."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        raise Unreadable("Файлът не може да се отвори (символна връзка или липсват права).") from None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise Unreadable("Това не е обикновен файл.")
+        if status.st_size > MAX_BYTES:
+            raise Unreadable(f"Файлът е по-голям от {MAX_BYTES // 2**20} MB; изчистете изходите на клетките.")
+        return file.read(MAX_BYTES + 1)
+
+
+def _text(data: bytes) -> str:
+    for encoding in ("utf-8-sig", "utf-16") if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig",):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1")
+
+
+def _source(cell: dict[str, Any]) -> str:
+    text = cell.get("source", cell.get("input", ""))  # "input" in format 3
+    if isinstance(text, list):
+        text = "".join(part for part in text if isinstance(part, str))
+    if not isinstance(text, str):
+        return ""
+    return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate becomes "?"
+
+
+def _cells(notebook: Any) -> list[Any]:
+    if not isinstance(notebook, dict):
+        return []
+    sheets = notebook.get("worksheets")  # format 3 and older
+    holders = [notebook, *(sheets if isinstance(sheets, list) else [])]
+    lists = [h.get("cells") for h in holders if isinstance(h, dict)]
+    return [cell for cells in lists if isinstance(cells, list) for cell in cells]
+
+
+def code_cells(data: bytes) -> list[str]:
+    """The source of every code cell, in order; an empty cell keeps its place so that numbers agree.
+
+    >>> code_cells(b'{"cells": [{"cell_type": "code", "source": ["x = 1"]}, {"cell_type": "markdown"}]}')
+    ['x = 1']
+    """
+    try:
+        notebook = json.loads(_text(data))
+    except (ValueError, RecursionError):
+        raise Unreadable("Файлът не е тетрадка на Jupyter (не е валиден JSON).") from None
+    cells = [c for c in _cells(notebook) if isinstance(c, dict) and c.get("cell_type") == "code"]
+    if not cells:
+        raise Unreadable("В тетрадката няма клетки с код.")
+    sources = [_source(cell) for cell in cells]
+    if sum(map(len, sources)) > MAX_CODE:
+        raise Unreadable(f"Кодът в тетрадката е над {MAX_CODE // 2**20} MB.")
+    return sources
+
+
+def notebook_of(cells: list[str]) -> dict[str, Any]:
+    """A notebook (format 4.5) of these code cells."""
+    return {
+        "cells": [
+            {"cell_type": "code", "id": f"cell-{i}", "metadata": {}, "execution_count": None, "outputs": [], "source": s}
+            for i, s in enumerate(cells)
+        ],
+        "metadata": {"language_info": {"name": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }

@@ -1,0 +1,129 @@
+"""Keep of a notebook what one exercise needs: its definition, and whatever that depends on.
+
+Cells are parsed one by one, so a broken cell costs itself alone. Of the top-level statements we keep those that bind
+a name the exercise reads, directly or through another kept statement, in the notebook's order: the last definition
+wins, as it does in a kernel, and training loops that define nothing needed never run.
+This module runs inside the sandbox, since parsing hostile text is itself a risk.
+"""
+
+import ast
+import builtins
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import CodeType
+
+import dis
+
+MAGIC = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\?{1,2}\s*)$", re.MULTILINE)
+ASSIGNED_MAGIC = re.compile(r"^(\s*[\w., ]+=\s*)[%!].*$", re.MULTILINE)
+KEPT_CELL_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun")
+BUILTINS = frozenset(dir(builtins))
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A top-level statement: where it stands, its code, the names it binds and the names it reads."""
+
+    cell: int
+    node: ast.stmt
+    binds: frozenset[str]
+    reads: frozenset[str]
+    star: bool  # from module import *
+
+
+@dataclass(frozen=True)
+class BrokenCell:
+    """A cell that is not Python: its number (from 1), the line and what the parser said."""
+
+    cell: int
+    line: int | None
+    message: str
+    text: str
+
+
+def without_magics(source: str) -> str:
+    """Cell source with IPython's magics replaced by statements that do nothing, line numbers kept.
+
+    >>> without_magics("try:\\n    import a\\nexcept ImportError:\\n    %pip install a")
+    'try:\\n    import a\\nexcept ImportError:\\n    pass'
+    """
+    head, _, rest = source.lstrip().partition("\n")
+    if head.startswith("%%"):
+        return "\n" + rest if head.split()[0] in KEPT_CELL_MAGICS else ""
+    return MAGIC.sub(r"\1pass", ASSIGNED_MAGIC.sub(r"\1None", source))
+
+
+def cell_name(cell: int) -> str:
+    """The file name that code of this cell (from 1) is compiled under."""
+    return f"<cell {cell}>"
+
+
+def compiled(statement: ast.stmt, cell: int) -> CodeType:
+    return compile(ast.Module([statement], []), cell_name(cell), "exec", dont_inherit=True)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _changed_parts(node: ast.stmt) -> set[str]:
+    """Names whose attribute or item the statement assigns: ``Model.forward = f`` changes ``Model``."""
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    names = set()
+    for target in targets:
+        while isinstance(target, ast.Attribute | ast.Subscript):
+            target = target.value
+            if isinstance(target, ast.Name):
+                names.add(target.id)
+    return names
+
+
+def _statement(node: ast.stmt, cell: int) -> Statement:
+    code = compiled(node, cell)
+    binds, reads, star = _changed_parts(node), set(), False
+    for part in _codes(code):
+        for step in dis.get_instructions(part):
+            if step.opname in ("LOAD_NAME", "LOAD_GLOBAL"):
+                reads.add(step.argval)
+            elif step.opname == "STORE_GLOBAL" or (step.opname == "STORE_NAME" and part is code):
+                binds.add(step.argval)
+            elif step.opname == "IMPORT_STAR" or step.argrepr == "INTRINSIC_IMPORT_STAR":
+                star = True
+    return Statement(cell, node, frozenset(binds), frozenset(reads), star)
+
+
+def statements(cells: list[str]) -> tuple[list[Statement], list[BrokenCell]]:
+    """Every top-level statement of the cells that parse, and the cells that do not."""
+    found: list[Statement] = []
+    broken: list[BrokenCell] = []
+    for number, source in enumerate(cells, start=1):
+        try:
+            nodes = ast.parse(without_magics(source)).body
+            found += [_statement(node, number) for node in nodes]
+        except SyntaxError as error:
+            broken.append(BrokenCell(number, error.lineno, error.msg, source))
+        except (ValueError, RecursionError, MemoryError) as error:
+            broken.append(BrokenCell(number, None, type(error).__name__, source))
+    return found, broken
+
+
+def needed(found: list[Statement], name: str) -> list[Statement]:
+    """The statements that ``name`` depends on, in the notebook's order; empty if nothing binds it."""
+    wanted, seen, keep = {name}, set(), set()
+    if not any(name in s.binds for s in found):
+        return []
+    while wanted:
+        current = wanted.pop()
+        seen.add(current)
+        for index, statement in enumerate(found):
+            if current in statement.binds and index not in keep:
+                keep.add(index)
+                wanted |= statement.reads - seen
+    bound = set().union(*(found[i].binds for i in keep))
+    if seen - bound - BUILTINS:  # something may come from a star import
+        keep |= {i for i, s in enumerate(found) if s.star}
+    return [found[i] for i in sorted(keep)]

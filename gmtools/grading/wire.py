@@ -1,0 +1,147 @@
+"""Frames between the grader and the sandbox: length-prefixed JSON, then safetensors. Nothing is ever unpickled.
+
+A frame is 4 bytes (length of the JSON), 4 bytes (length of the tensors), the JSON, the tensors. Both lengths are
+capped before anything is read or allocated. Tensors stand in the JSON by number; modules that checks pass as
+arguments (a decoder) are sent as the names of a few known layers and their weights.
+"""
+
+import json
+import socket
+import struct
+import time
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from gmtools.grading.calls import Foreign
+
+MAX_JSON = 8 * 2**20
+MAX_TENSORS = 256 * 2**20
+MAX_COUNT = 256
+MAX_DEPTH = 16
+HEADER = struct.Struct("!II")
+LAYERS = {"Linear": nn.Linear, "Tanh": nn.Tanh, "Softplus": nn.Softplus, "Unflatten": nn.Unflatten}
+
+
+class ProtocolError(Exception):
+    """The other side sent something that is not a frame, or too much of it."""
+
+
+def _layers(module: nn.Module) -> list[nn.Module]:
+    return list(module) if isinstance(module, nn.Sequential) else [module]
+
+
+def _pack_layer(layer: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    name = type(layer).__name__
+    if name not in LAYERS:
+        raise TypeError(f"a check cannot send a {name}; known layers are {', '.join(LAYERS)}")
+    if name == "Unflatten":
+        return {"layer": name, "args": [layer.dim, list(layer.unflattened_size)]}
+    if name == "Linear":
+        weight = pack(layer.weight, tensors)
+        bias = None if layer.bias is None else pack(layer.bias, tensors)
+        return {"layer": name, "args": [layer.in_features, layer.out_features], "weight": weight, "bias": bias}
+    return {"layer": name, "args": []}
+
+
+def pack(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """``value`` as JSON; its tensors are put into ``tensors``."""
+    if isinstance(value, Tensor):
+        key = str(len(tensors))
+        plain = value.detach().as_subclass(Tensor).cpu()
+        tensors[key] = plain.contiguous().clone()
+        return {"tensor": key, "grad": value.requires_grad, "strided": not plain.is_contiguous()}
+    if isinstance(value, nn.Module):
+        return {"module": [_pack_layer(layer, tensors) for layer in _layers(value)]}
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if type(value) in (list, tuple):
+        return {type(value).__name__: [pack(v, tensors) for v in value]}
+    if type(value) is dict:
+        return {"dict": {str(k): pack(v, tensors) for k, v in value.items()}}
+    return {"foreign": type(value).__name__[:80]}
+
+
+def _tensor(item: dict[str, Any], tensors: dict[str, Tensor]) -> Tensor:
+    value = tensors[item["tensor"]]
+    if item.get("strided") and value.dim():
+        value = torch.stack([value, value], dim=-1)[..., 0]
+    return value.requires_grad_(bool(item.get("grad")) and value.dtype.is_floating_point)
+
+
+def _layer(item: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
+    bias = {"bias": item["bias"] is not None} if "weight" in item else {}
+    layer = LAYERS[item["layer"]](*item["args"], **bias)
+    if "weight" in item:
+        layer.weight = nn.Parameter(unpack(item["weight"], tensors).detach())
+        if bias["bias"]:
+            layer.bias = nn.Parameter(unpack(item["bias"], tensors).detach())
+    return layer
+
+
+def unpack(item: Any, tensors: dict[str, Tensor], *, modules: bool = True, depth: int = 0) -> Any:
+    """The value that ``pack`` was given; ``modules=False`` refuses modules (replies have none)."""
+    if depth > MAX_DEPTH:
+        raise ProtocolError("too deep")
+    if not isinstance(item, dict):
+        return item
+    if "tensor" in item:
+        return _tensor(item, tensors)
+    if "module" in item and modules:
+        return nn.Sequential(*(_layer(layer, tensors) for layer in item["module"]))
+    for kind in (list, tuple):
+        if kind.__name__ in item:
+            return kind(unpack(v, tensors, modules=modules, depth=depth + 1) for v in item[kind.__name__])
+    if "dict" in item:
+        return {k: unpack(v, tensors, modules=modules, depth=depth + 1) for k, v in item["dict"].items()}
+    if "foreign" in item:
+        return Foreign(str(item["foreign"])[:80])
+    raise ProtocolError("unknown item")
+
+
+def frame(message: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
+    """The bytes of one frame."""
+    text, data = json.dumps(message).encode(), save(tensors) if tensors else b""
+    if len(text) > MAX_JSON or len(data) > MAX_TENSORS or len(tensors) > MAX_COUNT:
+        raise ProtocolError("too large")
+    return HEADER.pack(len(text), len(data)) + text + data
+
+
+def _receive_exactly(connection: socket.socket, size: int, deadline: float | None) -> bytearray:
+    data = bytearray()
+    while len(data) < size:
+        connection.settimeout(None if deadline is None else max(deadline - time.monotonic(), 1e-3))
+        part = connection.recv(min(size - len(data), 2**20))
+        if not part:
+            raise EOFError
+        data += part
+    return data
+
+
+def send(connection: socket.socket, data: bytes, deadline: float | None = None) -> None:
+    """Send a frame; TimeoutError after ``deadline`` (monotonic seconds)."""
+    connection.settimeout(None if deadline is None else max(deadline - time.monotonic(), 1e-3))
+    connection.sendall(data)
+
+
+def receive(connection: socket.socket, deadline: float | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """One frame: the JSON object and the tensors by name.
+
+    Raises:
+        EOFError: the other side closed. TimeoutError: the deadline passed. ProtocolError: it is no frame.
+    """
+    text_size, data_size = HEADER.unpack(_receive_exactly(connection, HEADER.size, deadline))
+    if text_size > MAX_JSON or data_size > MAX_TENSORS:
+        raise ProtocolError("too large")
+    text = _receive_exactly(connection, text_size, deadline)
+    data = _receive_exactly(connection, data_size, deadline)
+    try:
+        message = json.loads(bytes(text))
+        tensors = load(bytes(data)) if data else {}
+    except Exception as error:
+        raise ProtocolError("not a frame") from error
+    if not isinstance(message, dict) or len(tensors) > MAX_COUNT:
+        raise ProtocolError("not a frame")
+    return message, tensors

@@ -1,0 +1,70 @@
+"""What happens to a student's code: slice, run in a fresh namespace, answer calls. Used in the sandbox and, by the
+student's own completeness check, in the notebook."""
+
+import traceback
+from typing import Any
+
+from gmtools.grading import slicer
+from gmtools.grading.calls import Outcome, Student, perform
+from gmtools.grading.lab import StudentError
+
+MAX_MESSAGE = 400
+CELL_PREFIX = slicer.cell_name(0)[:-2]
+
+
+def _place(error: BaseException) -> tuple[int | None, int | None]:
+    """Cell and line of the innermost frame that is the student's own."""
+    if isinstance(error, SyntaxError):
+        return None, error.lineno
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        file = frame.f_code.co_filename
+        if file.startswith(CELL_PREFIX):
+            return int(file[len(CELL_PREFIX) : -1]), line
+    return None, None
+
+
+def described(error: BaseException) -> StudentError:
+    """The student's exception as type, capped message and place."""
+    try:
+        message = str(error)[:MAX_MESSAGE]
+    except BaseException:  # a hostile __str__
+        message = ""
+    try:
+        cell, line = _place(error)
+    except BaseException:
+        cell, line = None, None
+    return StudentError(type(error).__name__[:80], message, cell, line)
+
+
+def _missing(name: str, broken: list[slicer.BrokenCell], failed: list[StudentError]) -> StudentError:
+    for cell in broken:
+        if name in cell.text:
+            return StudentError("SyntaxError", cell.message, cell.cell, cell.line)
+    return failed[-1] if failed else StudentError("Missing", name)
+
+
+class LoadedNotebook(Student):
+    """A namespace made of what exercise ``name`` needs from the cells.
+
+    Raises:
+        StudentError: kind ``Missing`` if nothing defines the name, ``SyntaxError`` if its cell does not parse, or
+            what its definition raised.
+    """
+
+    def __init__(self, cells: list[str], name: str):
+        found, broken = slicer.statements(cells)
+        self._namespace: dict[str, Any] = {"__name__": "__main__", "display": lambda *a, **k: None}
+        failed = []
+        for statement in slicer.needed(found, name):
+            try:
+                exec(slicer.compiled(statement.node, statement.cell), self._namespace)
+            except Exception as error:  # an honest notebook may download data here; only what is missing matters
+                failed.append(described(error))
+        if name not in self._namespace:
+            raise _missing(name, broken, failed)
+
+    def trace(self, name: str, *args: Any, seed: int = 0, count: bool = False, **kwargs: Any) -> Outcome:
+        try:
+            return perform(self._namespace[name], list(args), kwargs, seed=seed, count=count)
+        except Exception as error:
+            raise described(error) from None
