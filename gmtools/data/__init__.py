@@ -1,9 +1,16 @@
 """Data to learn from, none of it downloaded at import.
 
-``toys`` and ``curves`` hold planar densities with known entropy.
+``toys`` and ``curves`` hold planar densities with known entropy, ``digits`` scikit-learn's digits, ``images``
+MNIST and Fashion-MNIST, ``glyphs`` letters of three alphabets, ``sprites`` shapes with known factors of
+variation, ``image_set`` the form of labelled images and their dequantisation.
 """
 
 from gmtools.data.curves import NoisyCurves, Rings, Spirals, TwoMoons
+from gmtools.data.digits import digits
+from gmtools.data.glyphs import ALPHABETS, FACES, LOOK_ALIKES, GlyphSet, glyphs, jitter
+from gmtools.data.image_set import ImageSet, Splits, dequantise
+from gmtools.data.images import fashion_mnist, mnist
+from gmtools.data.sprites import FACTORS, SHAPES, factor_grid, render_sprites, sample_factors
 from gmtools.data.toys import Checkerboard, EightGaussians, GaussianGrid, GaussianMixture2D, Pinwheel, Toy
 
 TOYS: dict[str, type[Toy]] = {
@@ -17,15 +24,32 @@ TOYS: dict[str, type[Toy]] = {
 }
 
 __all__ = [
+    "ALPHABETS",
+    "FACES",
+    "FACTORS",
+    "LOOK_ALIKES",
+    "SHAPES",
     "TOYS",
     "Checkerboard",
     "EightGaussians",
     "GaussianGrid",
     "GaussianMixture2D",
+    "GlyphSet",
+    "ImageSet",
     "NoisyCurves",
     "Pinwheel",
     "Rings",
     "Spirals",
+    "Splits",
     "Toy",
     "TwoMoons",
+    "dequantise",
+    "digits",
+    "factor_grid",
+    "fashion_mnist",
+    "glyphs",
+    "jitter",
+    "mnist",
+    "render_sprites",
+    "sample_factors",
 ]
