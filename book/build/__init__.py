@@ -1,0 +1,16 @@
+"""Builds the book: executes its notebooks in parallel, runs Sphinx on their outputs, publishes .ipynb files.
+
+===============  =====================================================================================
+sources.py       the pages, and which of them are notebooks
+keys.py          what a notebook's outputs depend on: its code, what it imports from the course
+labs.py          labs: run with their answers, published with their stubs
+kernels.py       kernels that start in a moment
+execute.py       runs what is out of date; names the chapter, cell and line that failed
+store.py         keeps the outputs where Sphinx finds them
+site.py          runs Sphinx, packs the wheel of gmtools
+notebooks.py     Sphinx extension that writes the .ipynb files ...
+markdown.py      ... from the resolved page, as plain notebook Markdown, and
+inline.py        ... the text inside its paragraphs
+nbval.py         runs the published notebooks again and compares; nbval_plugin.py belongs to it
+===============  =====================================================================================
+"""

@@ -1,0 +1,96 @@
+"""`python -m book.build`: execute the notebooks, run Sphinx, publish the book into _build/html."""
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from .execute import Result, execute
+from .kernels import use_forked_kernels
+from .site import build_html, build_wheel, prune
+from .sources import Book
+from .store import Store
+
+SLOW, TOO_SLOW = 20, 60  # processor seconds a notebook may take: a warning, a failure
+SHOWN = 8  # of the slowest notebooks, and of the failures: one screen
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    book = Book(options.root.resolve())
+    store = Store(book.build / ".jupyter_cache")
+    if options.fresh:
+        for folder in (store.path, book.doctrees, book.html):
+            shutil.rmtree(folder, ignore_errors=True)
+    if not options.ordinary_kernels:
+        use_forked_kernels()
+    results = _execute(book, store, options.jobs)
+    if any(result.failure for result in results) or _over_budget(results):
+        return 1
+    start = time.monotonic()
+    stale = [result.page for result in results if not result.cached]
+    if (book.root / "pyproject.toml").exists():
+        build_wheel(book)
+    if not build_html(book, store, stale, options.all):
+        print("\nSphinx warned (above); warnings are errors.", file=sys.stderr)
+        return 1
+    prune(book)
+    print(f"Pages written in {time.monotonic() - start:.0f} s: {book.html / 'index.html'}")
+    print(f"Serve them: {sys.executable} -m http.server --directory {book.html}")
+    return 0
+
+
+def _execute(book: Book, store: Store, jobs: int) -> list[Result]:
+    start, done = time.monotonic(), 0
+
+    def report(result: Result) -> None:
+        nonlocal done
+        done += 1
+        mark = "FAILED" if result.failure else f"{result.seconds:5.1f} s"
+        print(f"  [{done}] {mark}  {result.page.name}", flush=True)
+
+    print(f"Executing what changed among {len(book.pages)} notebooks, {jobs} at a time", flush=True)
+    results = execute(book, store, jobs, report)
+    print(f"{done} executed in {time.monotonic() - start:.0f} s, {len(results) - done} unchanged")
+    _show_failures([result for result in results if result.failure])
+    return results
+
+
+def _show_failures(failed: list[Result]) -> None:
+    for result in failed[:SHOWN]:
+        print(f"\n{result.failure}", file=sys.stderr)
+    if failed:
+        more = f" (the first {SHOWN} above)" if len(failed) > SHOWN else ""
+        print(f"\n{len(failed)} notebooks failed{more}; no page was written.", file=sys.stderr)
+
+
+def _over_budget(results: list[Result]) -> bool:
+    """Report the slowest notebooks; True if one takes more than a page may."""
+    slowest = sorted(results, key=lambda result: -result.seconds)[:SHOWN]
+    print("Slowest, in processor seconds: " + ", ".join(f"{r.page.name} {r.seconds:.1f}" for r in slowest))
+    for result in slowest:
+        if result.seconds > SLOW:
+            word = "ERROR" if result.seconds > TOO_SLOW else "WARNING"
+            limit = TOO_SLOW if result.seconds > TOO_SLOW else SLOW
+            print(
+                f"{word}: {result.page.name} takes {result.seconds:.1f} s, more than {limit}", file=sys.stderr
+            )
+    return any(result.seconds > TOO_SLOW for result in results)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m book.build", description=__doc__)
+    parser.add_argument("--root", type=Path, default=Path(), help="the folder with _config.yml")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="notebooks at a time")
+    parser.add_argument("--all", action="store_true", help="write every page again")
+    parser.add_argument("--fresh", action="store_true", help="forget all outputs and pages first")
+    parser.add_argument(
+        "--ordinary-kernels", action="store_true", help="start each kernel as a new Python, not as a fork"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
