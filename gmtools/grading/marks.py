@@ -1,0 +1,90 @@
+"""From checks to marks: run them against a student and say, for each, what happened."""
+
+from typing import Any
+
+from gmtools.grading.calls import Student
+from gmtools.grading.lab import Check, Exercise, Failed, Lab, StudentError, StudentGone, generator_for
+
+GONE = {
+    "timeout": "Времето изтече: функцията не върна резултат в определеното време (безкраен или много бавен цикъл?).",
+    "memory": "Паметта не стигна: функцията поиска твърде много памет.",
+    "exit": "Кодът прекрати изпълнението (exit, quit, os._exit?). Функцията трябва да върне стойност.",
+    "crash": "Процесът се срина по време на изпълнението (грешка извън Python).",
+    "protocol": "Резултатът не може да бъде прочетен: твърде голям е или връзката с оценителя е нарушена.",
+    "too many": "Не е проверено: изпълнението вече се срина няколко пъти в това упражнение.",
+}
+UNWRITTEN = "Още не е написана."
+
+
+def _place(error: StudentError) -> str:
+    cell = f"клетка {error.cell}, " if error.cell else ""
+    return f" ({cell}ред {error.line})" if error.line else ""
+
+
+def explain(error: StudentError) -> str:
+    """The student's own exception, in words, with the line in their own cell."""
+    if error.kind == "NotImplementedError":
+        return UNWRITTEN
+    if error.kind == "Missing":
+        return f"Не е намерено определение на „{error.message}“. Името трябва да е точно това."
+    if error.kind == "SyntaxError":
+        return f"Клетката не е валиден Python{_place(error)}: {error.message}"
+    return f"Вашият код хвърли {error.kind}{_place(error)}: {error.message}"
+
+
+def run_check(check: Check, exercise: str, student: Student, seed: int) -> dict[str, Any]:
+    """One check's result: ``status``, a ``message`` for the student, and for exceptions where they arose."""
+    result: dict[str, Any] = {
+        "title": check.title,
+        "points": check.points,
+        "hidden": check.hidden,
+        "hint": check.hint,
+        "earned": 0.0,
+        "message": "",
+    }
+    try:
+        check.run(student, generator_for(seed, exercise, check.title))
+    except Failed as failure:
+        return result | {"status": "failed", "message": "" if check.hidden else str(failure)}
+    except StudentError as error:
+        return result | _error_result(error, check.hidden)
+    except StudentGone as gone:
+        return result | {"status": gone.reason, "message": GONE[gone.reason]}
+    except Exception as error:  # the check itself is at fault: a person must look
+        return result | {"status": "broken check", "message": "Проверката не успя; преподавателят ще я прегледа.",
+                         "detail": f"{type(error).__name__}: {error}"[:500]}  # fmt: skip
+    return result | {"status": "passed", "earned": check.points}
+
+
+def _error_result(error: StudentError, hidden: bool) -> dict[str, Any]:
+    status = {"NotImplementedError": "unwritten", "Missing": "missing", "SyntaxError": "syntax"}.get(error.kind, "error")
+    if hidden and status == "error":  # the message could carry the inputs out: say only where it arose
+        return {"status": status, "message": f"Вашият код хвърли изключение{_place(error)}.",
+                "cell": error.cell, "line": error.line}  # fmt: skip
+    return {"status": status, "message": explain(error), "cell": error.cell, "line": error.line}
+
+
+def run_exercise(exercise: Exercise, student: Student, seed: int) -> dict[str, Any]:
+    """All checks of one exercise, and what they earned."""
+    checks = [run_check(check, exercise.name, student, seed) for check in exercise.checks]
+    if all(c["status"] in ("unwritten", "missing") for c in checks):
+        summary = checks[0]["status"]
+    else:
+        summary = "passed" if all(c["status"] == "passed" for c in checks) else "partial"
+    return {
+        "name": exercise.name,
+        "title": exercise.title,
+        "chapter": exercise.chapter,
+        "points": exercise.points,
+        "earned": round(sum(c["earned"] for c in checks), 2),
+        "status": summary,
+        "checks": checks,
+    }
+
+
+def total(exercises: list[dict[str, Any]]) -> float:
+    return round(sum(e["earned"] for e in exercises), 2)
+
+
+def possible(lab: Lab) -> float:
+    return sum(e.points for e in lab.exercises.values())

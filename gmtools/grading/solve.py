@@ -1,0 +1,124 @@
+"""Notebooks made from a lab: as students get it, solved, and in the variants that test the lab's checks.
+
+No text stands twice: ``lab.md`` holds the words and the stubs, ``solution.py`` the answers. What is made here is
+never stored in the repository.
+"""
+
+import ast
+import copy
+import inspect
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from gmtools.grading import links
+from gmtools.grading.lab import Alternative, Hidden, Lab, Mutant, solutions_folder
+from gmtools.grading.slicer import without_magics
+
+
+def student_notebook(folder: Path) -> dict[str, Any]:
+    """The lab as a notebook, with links and the repository's name as published from here."""
+    import jupytext
+
+    notebook = jupytext.read(Path(folder) / "lab.md")
+    key = Path(folder).resolve().name
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = _published(cell["source"], key)
+        else:
+            cell["source"] = re.sub(r'(?m)^REPOSITORY = ".*"$', f'REPOSITORY = "{links.repository()}"', cell["source"])
+    return notebook
+
+
+def _published(text: str, key: str) -> str:
+    """Markdown as plain Jupyter shows it: no MyST labels, links to the published pages."""
+    text = re.sub(r"(?m)^\([\w-]+\)=\n", "", text)
+    return re.sub(r"\]\((?:\.\./)+(lectures|book)/([^)\s]+)\.md\)", lambda m: f"]({links.page_url(f'{m[1]}/{m[2]}')})", text)
+
+
+def definitions(source: str) -> dict[str, str]:
+    """The source of each top-level function or class, by name."""
+    tree = ast.parse(source)
+    found = [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+    return {node.name: ast.get_source_segment(source, node) for node in found}
+
+
+def replaced(source: str, answers: dict[str, str]) -> str:
+    """Cell source with the definitions that ``answers`` holds put in place of its own."""
+    tree = ast.parse(without_magics(source))
+    lines = source.splitlines()
+    for node in reversed(tree.body):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in answers:
+            lines[node.lineno - 1 : node.end_lineno] = answers[node.name].splitlines()
+    return "\n".join(lines)
+
+
+def solution_source(folder: Path) -> str:
+    return (solutions_folder(folder) / "solution.py").read_text(encoding="utf-8")
+
+
+def solved_notebook(folder: Path, **fields: str) -> dict[str, Any]:
+    """The lab with the reference answers in place of the stubs; ``fields`` fills the submission cell, for example
+    ``number="10001"``.
+
+    Raises:
+        ValueError: an answer has no stub in the lab.
+    """
+    notebook = copy.deepcopy(student_notebook(folder))
+    answers = definitions(solution_source(folder))
+    stubs: set[str] = set()
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            stubs |= definitions(without_magics(cell["source"])).keys()
+            cell["source"] = replaced(cell["source"], answers)
+            for name, value in fields.items():
+                cell["source"] = cell["source"].replace(f'{name}=""', f'{name}="{value}"')
+    if answers.keys() - stubs:
+        raise ValueError(f"{folder}: no stub for {', '.join(sorted(answers.keys() - stubs))}")
+    return notebook
+
+
+def cells_of(notebook: dict[str, Any]) -> list[str]:
+    return [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def mutant_cells(folder: Path, mutant: Mutant) -> list[str]:
+    """The reference with one mistake, as cells.
+
+    Raises:
+        ValueError: the text to replace is not in the answer.
+    """
+    source = solution_source(folder)
+    answer = definitions(source)[mutant.exercise]
+    if mutant.old not in answer:
+        raise ValueError(f"mutant {mutant.title!r} of {mutant.exercise}: {mutant.old!r} is not in the answer")
+    head, body = _split_docstring(answer)
+    return ["import math", source, head + body.replace(mutant.old, mutant.new)]
+
+
+def _split_docstring(answer: str) -> tuple[str, str]:
+    end = answer.rfind('"""') + 3 if '"""' in answer else 0
+    return answer[:end], answer[end:]
+
+
+def alternative_cells(folder: Path, alternative: Alternative) -> list[str]:
+    """The reference with one exercise answered in another style, as cells."""
+    source = textwrap.dedent(inspect.getsource(alternative.function))
+    body = source[source.index("def ") :]
+    imports = ["from torch.distributions import *", "import math, torch", "import torch.nn.functional as F"]
+    return [solution_source(folder), "\n".join(imports), body, f"{alternative.exercise} = {alternative.function.__name__}"]
+
+
+def variants(folder: Path, lab: Lab, hidden: Hidden) -> list[tuple[str, str, str | None, list[str]]]:
+    """Every notebook that tests the lab's checks: kind, title, the exercise it is about, its cells."""
+    found = [
+        ("reference", "solution.py", None, cells_of(solved_notebook(folder))),
+        ("stubs", "lab.md", None, cells_of(student_notebook(folder))),
+    ]
+    found += [("alternative", a.title, a.exercise, alternative_cells(folder, a)) for a in hidden.alternatives]
+    found += [("mutant", m.title, m.exercise, mutant_cells(folder, m)) for m in hidden.mutants]
+    unknown = {e for *_, e, _ in found if e} - lab.exercises.keys()
+    if unknown:
+        raise ValueError(f"{lab.key}: no exercise {', '.join(sorted(unknown))}")
+    return found
