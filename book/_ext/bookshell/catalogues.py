@@ -36,12 +36,13 @@ def _javascript(catalogue, language: str) -> str:
     return f"Documentation.addTranslations({json.dumps(data, ensure_ascii=False, sort_keys=True)});\n"
 
 
-def _prefer(domain: str, folder: Path, language: str) -> None:
+def _prefer(domain: str, folder: Path, language: str):
     """Put our catalogue before those already loaded for `domain`."""
     theirs = locale.translators.pop(("general", domain), None)
-    ours, found = locale.init([folder], language, domain)
-    if found and theirs is not None:
+    ours, _ = locale.init([folder], language, domain)
+    if theirs is not None:
         ours.add_fallback(theirs)
+    return ours
 
 
 def _load(app, config) -> None:
@@ -49,7 +50,9 @@ def _load(app, config) -> None:
         return
     target = Path(app.doctreedir) / "locales"
     for domain in compile_catalogues(config.language, target):
-        _prefer(domain, target, config.language)
+        translator = _prefer(domain, target, config.language)
+        if domain == "sphinx":
+            app.translator = translator  # what the templates' _() asks
     config.locale_dirs = [str(target), *config.locale_dirs]  # where Sphinx looks for sphinx.js
 
 

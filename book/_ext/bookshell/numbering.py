@@ -18,7 +18,7 @@ def assign_section_numbers(collector, env) -> list[str]:
         if docname not in env.tocs:
             continue
         entries = list(env.tocs[docname].findall(nodes.reference))
-        env.toc_secnumbers[docname] = {entry["anchorname"]: () for entry in entries} | {"": (number,)}
+        env.toc_secnumbers[docname] = {entry["anchorname"]: None for entry in entries} | {"": (number,)}
         for entry in entries:
             entry["secnumber"] = None if entry["anchorname"] else (number,)
         env.titles[docname]["secnumber"] = (number,)

@@ -62,6 +62,7 @@ def _drop_thebe(app, config) -> None:
     """Jupyter Book always loads sphinx_thebe, which puts a script from another host on every page."""
     for handlers in app.events.listeners.values():
         handlers[:] = [h for h in handlers if not h.handler.__module__.startswith("sphinx_thebe")]
+    app.registry.css_files[:] = [file for file in app.registry.css_files if file[0] != "sphinx-thebe.css"]
 
 
 def _without_icon_script(html: str) -> str:
