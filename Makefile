@@ -1,0 +1,58 @@
+# Every target makes .venv if there is none. LOCK= installs the newest versions that pyproject.toml admits.
+PYTHON ?= python3
+LOCK ?= requirements.lock
+PY := .venv/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check $(if $(LOCK),-c $(LOCK))
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help book serve test check laws pages nbval bench lock clean
+
+help:
+	@echo "make book   execute the notebooks and build the HTML into _build/html"
+	@echo "make serve  build it and open it at http://localhost:8000"
+	@echo "make test   every check: style, laws, labs, book, pages in Chromium, nbval"
+	@echo "make check  the quick ones: style and the laws of the library and the grader"
+	@echo "make nbval  execute the published notebooks again and compare what they print"
+	@echo "make bench  time gmtools against hand-written floors and its peers"
+	@echo "make lock   write the versions in .venv to $(LOCK);  make clean  remove what was built"
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/system-packages python3-venv
+	$(PYTHON) -m venv .venv
+
+.venv/installed-%: pyproject.toml $(LOCK) | .venv/bin/python
+	@echo "Installing gmtools[$*] into .venv (a few minutes the first time)"
+	@$(PIP) -e '.[$*]'
+	@touch $@
+
+book: .venv/installed-book,grading
+	$(PY) -m book.build
+
+serve: book
+	@echo "http://localhost:8000 (Ctrl-C stops it)"
+	@(sleep 1; $(PY) -m webbrowser -t http://localhost:8000 >/dev/null 2>&1) & \
+	$(PY) -m http.server 8000 --bind localhost --directory _build/html
+
+test: check pages nbval
+
+check: .venv/installed-book,grading,test
+	@.ci/system-packages bubblewrap
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	$(PY) -m pytest -n auto --dist loadfile -m "not book and not browser"
+
+pages: .venv/installed-book,grading,test book
+	@.ci/system-packages chromium
+	$(PY) -m pytest -m "book or browser"
+
+nbval: .venv/installed-book,grading,test book
+	$(PY) -m book.build nbval
+
+bench: .venv/installed-book,grading,test,bench
+	$(PY) -m benchmarks
+
+lock: .venv/installed-book,grading,test
+	$(PY) -m pip freeze --exclude-editable | sed 's/ @ .*//; s/+cpu$$//' > requirements.lock
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis
