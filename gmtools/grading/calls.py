@@ -1,4 +1,5 @@
-"""One call of a student's function, as a check asks for it; the same code in the notebook and in the sandbox."""
+"""One call of a student's function, as a check asks for it; the same code in the notebook and in the
+sandbox."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ class Outcome:
     """What one call gave.
 
     value: what the function returned.
-    gradients: for each tensor argument with ``requires_grad``, the gradient of the sum of ``value`` (None where
+    gradients: for each tensor argument with ``requires_grad``, the gradient of the sum of ``value`` (None
+    where
         the value does not depend on it); None as a whole if the value is not a differentiable tensor.
     changed: positions of the tensor arguments that the call changed in place.
     operations: how many tensor operations it took (None unless asked for).
@@ -27,7 +29,8 @@ class Outcome:
 
 
 class Foreign:
-    """Stands for a returned value that is no tensor, number, text or list of such: only its type's name is known."""
+    """Stands for a returned value that is no tensor, number, text or list of such: only its type's name is
+    known."""
 
     def __init__(self, name: str):
         self.name = name
@@ -50,7 +53,8 @@ def _gradients(value: Any, inputs: list[Tensor]) -> list[Tensor | None] | None:
 
 
 def perform(function: Callable, args: list, kwargs: dict, *, seed: int = 0, count: bool = False) -> Outcome:
-    """Call ``function`` with torch seeded, and observe gradients, in-place changes and, if asked, operations."""
+    """Call ``function`` with torch seeded, and observe gradients, in-place changes and, if asked,
+    operations."""
     tensors = [(i, a) for i, a in enumerate(args) if isinstance(a, Tensor)]
     before = [a.detach().clone() for _, a in tensors]
     torch.manual_seed(seed)
@@ -61,7 +65,9 @@ def perform(function: Callable, args: list, kwargs: dict, *, seed: int = 0, coun
     else:
         value, operations = function(*args, **kwargs), None
     changed = tuple(
-        i for (i, a), old in zip(tensors, before, strict=True) if not torch.equal(a.detach().nan_to_num(), old.nan_to_num())
+        i
+        for (i, a), old in zip(tensors, before, strict=True)
+        if not torch.equal(a.detach().nan_to_num(), old.nan_to_num())
     )
     wanted = [a for _, a in tensors if a.requires_grad]
     gradients = _gradients(value, wanted) if wanted else None
@@ -69,7 +75,8 @@ def perform(function: Callable, args: list, kwargs: dict, *, seed: int = 0, coun
 
 
 class Student:
-    """What a check sees: ``student.gaussian_kl(mu, logvar)`` is the value, ``student.trace(...)`` an Outcome."""
+    """What a check sees: ``student.gaussian_kl(mu, logvar)`` is the value, ``student.trace(...)`` an
+    Outcome."""
 
     def trace(self, name: str, *args: Any, seed: int = 0, count: bool = False, **kwargs: Any) -> Outcome:
         raise NotImplementedError

@@ -1,8 +1,10 @@
-"""What the forked child does to itself before it runs strangers' code: Linux limits by prctl, seccomp and mounts.
+"""What the forked child does to itself before it runs strangers' code: Linux limits by prctl, seccomp and
+mounts.
 
-x86-64 and AArch64. The filter denies rather than allows: torch may need any harmless call, so only those that make
-processes, reach the network, touch other processes or change the machine are refused (EPERM; clone3 gets ENOSYS,
-which makes the C library fall back to clone, whose flags the filter can see: threads pass, processes do not).
+x86-64 and AArch64. The filter denies rather than allows: torch may need any harmless call, so only those
+that make processes, reach the network, touch other processes or change the machine are refused (EPERM;
+clone3 gets ENOSYS, which makes the C library fall back to clone, whose flags the filter can see: threads
+pass, processes do not).
 """
 
 import ctypes
@@ -55,13 +57,23 @@ def seccomp_program() -> bytes:
         return struct.pack("=HBBI", code, true, false, value)
 
     load, equal, bits, answer, at_least = 0x20, 0x15, 0x45, 0x06, 0x35
-    program = [step(load, 0, 0, 4), step(equal, 1, 0, architecture), step(answer, 0, 0, KILL), step(load, 0, 0, 0)]
+    program = [
+        step(load, 0, 0, 4),
+        step(equal, 1, 0, architecture),
+        step(answer, 0, 0, KILL),
+        step(load, 0, 0, 0),
+    ]
     program += [step(at_least, 0, 1, 0x40000000), step(answer, 0, 0, DENY)]  # the x32 calls
     program += [step(equal, 0, 1, clone3), step(answer, 0, 0, NO_SUCH_CALL)]
     for numbers in DENIED.values():
         if numbers[column] is not None:
             program += [step(equal, 0, 1, numbers[column]), step(answer, 0, 0, DENY)]
-    program += [step(equal, 0, 3, clone), step(load, 0, 0, 16), step(bits, 1, 0, CLONE_THREAD), step(answer, 0, 0, DENY)]
+    program += [
+        step(equal, 0, 3, clone),
+        step(load, 0, 0, 16),
+        step(bits, 1, 0, CLONE_THREAD),
+        step(answer, 0, 0, DENY),
+    ]
     return b"".join([*program, step(answer, 0, 0, ALLOW)])
 
 

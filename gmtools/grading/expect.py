@@ -1,7 +1,7 @@
 """The verdicts a check can give, worded in Bulgarian for the student.
 
-Everything a student's function returned is checked here for type, shape, dtype and finiteness before any number is
-compared, so that a check reads as the property it tests.
+Everything a student's function returned is checked here for type, shape, dtype and finiteness before any
+number is compared, so that a check reads as the property it tests.
 """
 
 import math
@@ -52,8 +52,8 @@ def expect_close(
 ) -> None:
     """Fail with ``message`` unless ``value`` is a tensor like ``expected`` up to rounding.
 
-    The default tolerance is that of ``torch.testing`` for the dtype (1.3e-6 relative in float32), times ten: right
-    answers differ by the order of their sums.
+    The default tolerance is that of ``torch.testing`` for the dtype (1.3e-6 relative in float32), times ten:
+    right answers differ by the order of their sums.
     """
     value = expect_tensor(value, tuple(expected.shape), expected.dtype)
     single = expected.dtype == torch.float32
@@ -64,7 +64,8 @@ def expect_close(
 
 
 def expect_mean(values: Any, expected: float, message: str, *, errors: float = 5.0) -> None:
-    """Fail unless the mean of independent unbiased ``values`` is within ``errors`` standard errors of ``expected``.
+    """Fail unless the mean of independent unbiased ``values`` is within ``errors`` standard errors of
+    ``expected``.
 
     At five standard errors a right answer fails about once in two million runs.
     """
@@ -77,7 +78,9 @@ def expect_mean(values: Any, expected: float, message: str, *, errors: float = 5
 def expect_gradients(outcome: Outcome, expected: list[Tensor], message: str, **tolerance: float) -> None:
     """Fail unless the outcome is differentiable and its gradients are those expected."""
     if outcome.gradients is None:
-        raise Failed("Резултатът не е диференцируем: използвате ли .item(), .detach(), numpy или torch.no_grad()?")
+        raise Failed(
+            "Резултатът не е диференцируем: използвате ли .item(), .detach(), numpy или torch.no_grad()?"
+        )
     for found, wanted in zip(outcome.gradients, expected, strict=True):
         if found is None:
             raise Failed("Резултатът не зависи диференцируемо от един от аргументите (прекъснат градиент).")
@@ -90,4 +93,6 @@ def expect_gradients(outcome: Outcome, expected: list[Tensor], message: str, **t
 def expect_unchanged(outcome: Outcome) -> None:
     """Fail if the call changed its arguments in place."""
     if outcome.changed:
-        raise Failed("Функцията променя аргументите си на място; използвайте нови тензори вместо +=, mul_, exp_ …")
+        raise Failed(
+            "Функцията променя аргументите си на място; използвайте нови тензори вместо +=, mul_, exp_ …"
+        )

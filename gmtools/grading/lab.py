@@ -22,11 +22,15 @@ class Failed(Exception):
 
 
 class StudentError(Exception):
-    """The student's own code raised: type, message, and the line in their own cell (None where unknown)."""
+    """The student's own code raised: type, message, and the line in their own cell (None where unknown).
+
+    ``loading`` says that it happened while the definitions ran, before any input was seen.
+    """
 
     def __init__(self, kind: str, message: str = "", cell: int | None = None, line: int | None = None):
         super().__init__(f"{kind}: {message}")
         self.kind, self.message, self.cell, self.line = kind, message, cell, line
+        self.loading = False
 
 
 class StudentGone(Exception):
@@ -72,7 +76,8 @@ class Lab:
         self.exercises: dict[str, Exercise] = {}
 
     def exercise(self, name: str, *, title: str, points: float, chapter: str) -> Exercise:
-        """Add an exercise; ``name`` is what the student defines, ``chapter`` a path like 3-inference/33-..."""
+        """Add an exercise; ``name`` is what the student defines, ``chapter`` a path like
+        3-inference/33-..."""
         self.exercises[name] = Exercise(name, title, points, chapter)
         return self.exercises[name]
 
@@ -128,7 +133,9 @@ class Hidden:
 
 
 def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"lab_{path.parent.name}_{path.stem}".replace("-", "_"), path)
+    spec = importlib.util.spec_from_file_location(
+        f"lab_{path.parent.name}_{path.stem}".replace("-", "_"), path
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -160,7 +167,9 @@ def load_graded(folder: Path) -> tuple[Lab, Hidden]:
     for exercise in lab.exercises.values():
         total = sum(check.points for check in exercise.checks)
         if abs(total - exercise.points) > 1e-9:
-            raise ValueError(f"{lab.key}: the checks of {exercise.name} add to {total:g}, not {exercise.points:g}")
+            raise ValueError(
+                f"{lab.key}: the checks of {exercise.name} add to {total:g}, not {exercise.points:g}"
+            )
     return lab, hidden
 
 

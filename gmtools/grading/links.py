@@ -1,5 +1,5 @@
-"""Where the project is published: computed from GITHUB_REPOSITORY or the package's own metadata, so that a fork's
-notebooks and reports point to the fork."""
+"""Where the project is published: computed from GITHUB_REPOSITORY or the package's own metadata, so that a
+fork's notebooks and reports point to the fork."""
 
 import os
 from importlib.metadata import PackageNotFoundError, metadata
@@ -19,7 +19,8 @@ def repository() -> str:
 
 
 def page_url(page: str) -> str:
-    """The published page of a source file without its ending, as ``lectures/3-inference/33-variational-bound``."""
+    """The published page of a source file without its ending, as
+    ``lectures/3-inference/33-variational-bound``."""
     owner, _, name = repository().partition("/")
     return f"https://{owner}.github.io/{name}/{page}.html"
 

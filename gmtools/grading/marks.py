@@ -6,7 +6,8 @@ from gmtools.grading.calls import Student
 from gmtools.grading.lab import Check, Exercise, Failed, Lab, StudentError, StudentGone, generator_for
 
 GONE = {
-    "timeout": "Времето изтече: функцията не върна резултат в определеното време (безкраен или много бавен цикъл?).",
+    "timeout": "Времето изтече: функцията не върна резултат в определеното време (безкраен или много "
+    "бавен цикъл?).",
     "memory": "Паметта не стигна: функцията поиска твърде много памет.",
     "exit": "Кодът прекрати изпълнението (exit, quit, os._exit?). Функцията трябва да върне стойност.",
     "crash": "Процесът се срина по време на изпълнението (грешка извън Python).",
@@ -17,16 +18,16 @@ UNWRITTEN = "Още не е написана."
 
 
 def _place(error: StudentError) -> str:
-    cell = f"клетка {error.cell}, " if error.cell else ""
+    cell = f"клетка с код {error.cell}, " if error.cell else ""
     return f" ({cell}ред {error.line})" if error.line else ""
 
 
-def explain(error: StudentError) -> str:
+def explain(error: StudentError, exercise: str) -> str:
     """The student's own exception, in words, with the line in their own cell."""
     if error.kind == "NotImplementedError":
         return UNWRITTEN
     if error.kind == "Missing":
-        return f"Не е намерено определение на „{error.message}“. Името трябва да е точно това."
+        return f"Не е намерено определение на „{exercise}“. Името трябва да е точно това."
     if error.kind == "SyntaxError":
         return f"Клетката не е валиден Python{_place(error)}: {error.message}"
     return f"Вашият код хвърли {error.kind}{_place(error)}: {error.message}"
@@ -47,21 +48,28 @@ def run_check(check: Check, exercise: str, student: Student, seed: int) -> dict[
     except Failed as failure:
         return result | {"status": "failed", "message": "" if check.hidden else str(failure)}
     except StudentError as error:
-        return result | _error_result(error, check.hidden)
+        return result | _error_result(error, exercise, check.hidden)
     except StudentGone as gone:
         return result | {"status": gone.reason, "message": GONE[gone.reason]}
     except Exception as error:  # the check itself is at fault: a person must look
-        return result | {"status": "broken check", "message": "Проверката не успя; преподавателят ще я прегледа.",
-                         "detail": f"{type(error).__name__}: {error}"[:500]}  # fmt: skip
+        return result | {
+            "status": "broken check",
+            "message": "Проверката не успя; преподавателят ще я прегледа.",
+            "detail": f"{type(error).__name__}: {error}"[:500],
+        }
     return result | {"status": "passed", "earned": check.points}
 
 
-def _error_result(error: StudentError, hidden: bool) -> dict[str, Any]:
-    status = {"NotImplementedError": "unwritten", "Missing": "missing", "SyntaxError": "syntax"}.get(error.kind, "error")
-    if hidden and status == "error":  # the message could carry the inputs out: say only where it arose
-        return {"status": status, "message": f"Вашият код хвърли изключение{_place(error)}.",
-                "cell": error.cell, "line": error.line}  # fmt: skip
-    return {"status": status, "message": explain(error), "cell": error.cell, "line": error.line}
+def _error_result(error: StudentError, exercise: str, hidden: bool) -> dict[str, Any]:
+    status = {"NotImplementedError": "unwritten", "Missing": "missing", "SyntaxError": "syntax"}.get(
+        error.kind, "error"
+    )
+    place = {"cell": error.cell, "line": error.line}
+    if hidden and not error.loading and status != "unwritten":
+        # Type and message are the student's to choose and could carry the inputs out: say only where it
+        # arose.
+        return {"status": "error", "message": f"Вашият код хвърли изключение{_place(error)}.", **place}
+    return {"status": status, "message": explain(error, exercise), **place}
 
 
 def run_exercise(exercise: Exercise, student: Student, seed: int) -> dict[str, Any]:

@@ -65,7 +65,11 @@ class Feedback:
         if self._result["status"] in ("unwritten", "missing"):
             return []
         return [
-            (SIGNS.get(c["status"], "✘"), c["title"], "" if c["status"] == "passed" else f"{c['message']} {c['hint']}".strip())
+            (
+                SIGNS.get(c["status"], "✘"),
+                c["title"],
+                "" if c["status"] == "passed" else f"{c['message']} {c['hint']}".strip(),
+            )
             for c in self._result["checks"]
         ]
 
@@ -76,7 +80,9 @@ class Feedback:
         lines = [self._headline()]
         for sign, title, text in self._lines():
             lines += [f"  {sign} {title}"] + ([f"      {text}"] if text else [])
-        return "\n".join(lines + ([f"  {self._see()}: {links.chapter_url(self._exercise.chapter)}"] if self._see() else []))
+        return "\n".join(
+            lines + ([f"  {self._see()}: {links.chapter_url(self._exercise.chapter)}"] if self._see() else [])
+        )
 
     def _repr_html_(self) -> str:
         colour = "#2e7d32" if self.passed else "#b26a00"
@@ -88,7 +94,8 @@ class Feedback:
         )
         see = f"<p><a href='{html.escape(links.chapter_url(self._exercise.chapter))}'>{self._see()}</a></p>"
         return (
-            f"<div style='border-left:4px solid {colour};padding:.2em 1em'><b>{html.escape(self._headline())}</b>"
+            f"<div style='border-left:4px solid {colour};padding:.2em "
+            f"1em'><b>{html.escape(self._headline())}</b>"
             f"<ul style='list-style:none;padding-left:0'>{rows}</ul>{see if self._see() else ''}</div>"
         )
 
@@ -105,8 +112,8 @@ def _show(thing: object) -> None:
 class OpenLab:
     """A lab opened in a notebook.
 
-    ``check(name)`` runs the public checks of one exercise, shows what they found and returns whether all passed.
-    ``submit(...)`` writes the file to hand in and checks that it is complete.
+    ``check(name)`` runs the public checks of one exercise, shows what they found and returns whether all
+    passed. ``submit(...)`` writes the file to hand in and checks that it is complete.
     """
 
     def __init__(self, lab: Lab, namespace: dict[str, Any] | None = None):
@@ -123,11 +130,13 @@ class OpenLab:
         return feedback.passed
 
     def submit(self, number: str, name: str = "", folder: str = ".") -> Path | None:
-        """Write what was run in this notebook as ``<lab>-<number>.ipynb``, read it back as the grader will, and
-        say what it holds. ``number`` is the student's faculty number."""
+        """Write what was run in this notebook as ``<lab>-<number>.ipynb``, read it back as the grader will,
+        and say what it holds. ``number`` is the student's faculty number."""
         number = re.sub(r"[^\w-]", "", str(number))
         if not number:
-            print("Попълнете факултетния си номер в number=\"…\" и изпълнете клетката отново. Нищо не е записано.")
+            print(
+                'Попълнете факултетния си номер в number="…" и изпълнете клетката отново. Нищо не е записано.'
+            )
             return None
         cells = [f"# {self._lab.key}\n# {json.dumps({'number': number, 'name': name}, ensure_ascii=False)}"]
         cells += [source for source in self._live().get("In", []) if source.strip()]
@@ -143,12 +152,19 @@ class OpenLab:
         print(f"Записано: {path.name}. Така го вижда оценителят, в чиста среда:")
         for result in results:
             done = sum(c["status"] == "passed" for c in result["checks"])
-            note = "готово" if result["status"] == "passed" else f"{done} от {len(result['checks'])} открити проверки"
+            note = (
+                "готово"
+                if result["status"] == "passed"
+                else f"{done} от {len(result['checks'])} открити проверки"
+            )
             print(f"  {SIGNS.get(result['status'], '✘')} {result['name']}: {note}")
         if all(r["status"] == "passed" for r in results):
             print("Всички упражнения са налице. Предайте този файл.")
         else:
-            print("Има недовършени упражнения. Файлът може да се предаде и така, или да се запише отново по-късно.")
+            print(
+                "Има недовършени упражнения. Файлът може да се предаде и така, или да се запише отново "
+                "по-късно."
+            )
 
 
 class _Unloadable(Student):
@@ -191,5 +207,3 @@ def open_lab(key: str) -> OpenLab:
     with urllib.request.urlopen(links.raw_url(f"labs/{key}/checks.py"), timeout=30) as response:
         (target / "checks.py").write_bytes(response.read())
     return OpenLab(load_public(target))
-
-

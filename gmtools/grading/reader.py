@@ -1,7 +1,7 @@
 """Read the code of a notebook that nobody has looked at, in whatever form it arrives.
 
-Only the text of code cells is used: metadata, outputs, ids and format numbers are ignored, so a notebook stripped
-by Colab, saved in format 3, or written with a byte-order mark or in Latin-1 is read like any other.
+Only the text of code cells is used: metadata, outputs, ids and format numbers are ignored, so a notebook
+stripped by Colab, saved in format 3, or written with a byte-order mark or in Latin-1 is read like any other.
 """
 
 import json
@@ -83,10 +83,23 @@ def notebook_of(cells: list[str]) -> dict[str, Any]:
     """A notebook (format 4.5) of these code cells."""
     return {
         "cells": [
-            {"cell_type": "code", "id": f"cell-{i}", "metadata": {}, "execution_count": None, "outputs": [], "source": s}
+            {
+                "cell_type": "code",
+                "id": f"cell-{i}",
+                "metadata": {},
+                "execution_count": None,
+                "outputs": [],
+                "source": s,
+            }
             for i, s in enumerate(cells)
         ],
         "metadata": {"language_info": {"name": "python"}},
         "nbformat": 4,
         "nbformat_minor": 5,
     }
+
+
+def printable(name: str) -> str:
+    """A file's name as it can be written in UTF-8, without control characters."""
+    text = name.encode("utf-8", "replace").decode("utf-8")
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

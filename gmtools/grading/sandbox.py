@@ -65,7 +65,9 @@ def choose_tier(asked: str | None = None) -> str:
         NoSandbox: the tier does not work here.
     """
     if not confine.supported():
-        raise NoSandbox("the grader needs Linux on x86-64 or AArch64 (on other systems run it in a container)")
+        raise NoSandbox(
+            "the grader needs Linux on x86-64 or AArch64 (on other systems run it in a container)"
+        )
     if asked == "plain":
         return asked
     tier = asked or ("root" if os.geteuid() == 0 else "user")
@@ -87,7 +89,9 @@ def _why_not(tier: str) -> str:
 
 def _visible() -> list[Path]:
     """What Python and torch need to see, read-only: the system's libraries, the environment, this package."""
-    system = [Path(p) for p in ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/localtime")]
+    system = [
+        Path(p) for p in ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/localtime")
+    ]
     python = [Path(sys.prefix), Path(sys.base_prefix), Path(os.path.realpath(sys.executable)).parent.parent]
     packages = [Path(p) for p in sys.path if p.endswith(("site-packages", "dist-packages"))]
     unique = dict.fromkeys([*system, *python, *packages, Path(gmtools.__file__).parent])
@@ -95,7 +99,14 @@ def _visible() -> list[Path]:
 
 
 def _walls(tier: str) -> list[str]:
-    command = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--die-with-parent"]
+    command = [
+        "bwrap",
+        "--unshare-ipc",
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-uts",
+        "--die-with-parent",
+    ]
     command += ["--new-session", "--clearenv", "--hostname", "sandbox", "--cap-add", "ALL"]
     if tier == "user":
         command += ["--unshare-user", "--uid", "0", "--gid", "0"]
@@ -131,7 +142,9 @@ class Job:
     def __init__(self, connection: socket.socket, control: socket.socket):
         self._connection, self._control = connection, control
 
-    def ask(self, message: dict[str, Any], tensors: dict[str, Tensor], seconds: float) -> tuple[dict, dict[str, Tensor]]:
+    def ask(
+        self, message: dict[str, Any], tensors: dict[str, Tensor], seconds: float
+    ) -> tuple[dict, dict[str, Tensor]]:
         """Send a frame and receive the answer.
 
         Raises:

@@ -10,23 +10,31 @@ from gmtools.grading.calls import Outcome, Student
 from gmtools.grading.lab import StudentError, StudentGone
 from gmtools.grading.sandbox import Job, Zygote
 
-MAX_RESTARTS = 3
+MAX_DEATHS = 4  # a time-out counts for two
 
 
 def _number(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value < 10**9 else None
 
 
-def _student_error(item: Any) -> StudentError:
+def clean(text: Any, size: int) -> str:
+    """Text from the sandbox, capped, with nothing in it that is not printable (controls, overrides of
+    direction)."""
+    return "".join(c if c.isprintable() else " " for c in str(text)[:size])
+
+
+def _student_error(item: Any, cells: list[str]) -> StudentError:
     if not isinstance(item, dict):
         raise StudentGone("protocol")
-    kind, message = str(item.get("kind", ""))[:80], str(item.get("message", ""))[:400]
-    return StudentError(kind, message, _number(item.get("cell")), _number(item.get("line")))
+    cell, line = _number(item.get("cell")), _number(item.get("line"))
+    if cell is None or not 1 <= cell <= len(cells):
+        cell = line = None
+    elif line is None or not 1 <= line <= cells[cell - 1].count("\n") + 1:
+        line = None  # a place that is not in the notebook was made up
+    return StudentError(clean(item.get("kind", ""), 80), clean(item.get("message", ""), 400), cell, line)
 
 
 def _outcome(reply: dict[str, Any], tensors: dict[str, Tensor]) -> Outcome:
-    if "error" in reply:
-        raise _student_error(reply["error"])
     try:
         value = wire.unpack(reply["value"], tensors, modules=False)
         gradients = wire.unpack(reply["gradients"], tensors, modules=False)
@@ -38,7 +46,8 @@ def _outcome(reply: dict[str, Any], tensors: dict[str, Tensor]) -> Outcome:
 
 
 class RemoteStudent(Student):
-    """Opens a job at the first call, and a fresh one after a crash, so that a crash costs one check alone."""
+    """Opens a job at the first call, and a fresh one after a crash, so that a crash costs one check alone
+    (until there are too many)."""
 
     def __init__(self, zygote: Zygote, cells: list[str], exercise: str):
         self._zygote, self._cells, self._exercise = zygote, cells, exercise
@@ -53,14 +62,15 @@ class RemoteStudent(Student):
     def _load(self) -> Job:
         if self._unloadable is not None:
             raise self._unloadable
-        if self._deaths >= MAX_RESTARTS:
+        if self._deaths >= MAX_DEATHS:
             raise StudentGone("too many")
         if self._job is None:
             job = self._zygote.open()
             reply, _ = job.ask({"cells": self._cells, "name": self._exercise}, {}, self._seconds())
             if "error" in reply:
                 job.close()
-                self._unloadable = _student_error(reply["error"])
+                self._unloadable = _student_error(reply["error"], self._cells)
+                self._unloadable.loading = True
                 raise self._unloadable
             self._job = job
         return self._job
@@ -76,9 +86,11 @@ class RemoteStudent(Student):
         }
         try:
             reply, values = self._load().ask(message, tensors, self._seconds())
+            if "error" in reply:
+                raise _student_error(reply["error"], self._cells)
             return _outcome(reply, values)
-        except StudentGone:
-            self._deaths += 1
+        except StudentGone as gone:
+            self._deaths += 2 if gone.reason == "timeout" else 1
             self.close()
             raise
 

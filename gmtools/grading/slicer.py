@@ -1,19 +1,18 @@
 """Keep of a notebook what one exercise needs: its definition, and whatever that depends on.
 
-Cells are parsed one by one, so a broken cell costs itself alone. Of the top-level statements we keep those that bind
-a name the exercise reads, directly or through another kept statement, in the notebook's order: the last definition
-wins, as it does in a kernel, and training loops that define nothing needed never run.
+Cells are parsed one by one, so a broken cell costs itself alone. Of the top-level statements we keep those
+that bind a name the exercise reads, directly or through another kept statement, in the notebook's order: the
+last definition wins, as it does in a kernel, and training loops that define nothing needed never run.
 This module runs inside the sandbox, since parsing hostile text is itself a risk.
 """
 
 import ast
 import builtins
+import dis
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType
-
-import dis
 
 MAGIC = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\?{1,2}\s*)$", re.MULTILINE)
 ASSIGNED_MAGIC = re.compile(r"^(\s*[\w., ]+=\s*)[%!].*$", re.MULTILINE)

@@ -1,7 +1,7 @@
 """Notebooks made from a lab: as students get it, solved, and in the variants that test the lab's checks.
 
-No text stands twice: ``lab.md`` holds the words and the stubs, ``solution.py`` the answers. What is made here is
-never stored in the repository.
+No text stands twice: ``lab.md`` holds the words and the stubs, ``solution.py`` the answers. What is made
+here is never stored in the repository.
 """
 
 import ast
@@ -27,14 +27,20 @@ def student_notebook(folder: Path) -> dict[str, Any]:
         if cell["cell_type"] == "markdown":
             cell["source"] = _published(cell["source"], key)
         else:
-            cell["source"] = re.sub(r'(?m)^REPOSITORY = ".*"$', f'REPOSITORY = "{links.repository()}"', cell["source"])
+            cell["source"] = re.sub(
+                r'(?m)^REPOSITORY = ".*"$', f'REPOSITORY = "{links.repository()}"', cell["source"]
+            )
     return notebook
 
 
 def _published(text: str, key: str) -> str:
     """Markdown as plain Jupyter shows it: no MyST labels, links to the published pages."""
     text = re.sub(r"(?m)^\([\w-]+\)=\n", "", text)
-    return re.sub(r"\]\((?:\.\./)+(lectures|book)/([^)\s]+)\.md\)", lambda m: f"]({links.page_url(f'{m[1]}/{m[2]}')})", text)
+    return re.sub(
+        r"\]\((?:\.\./)+(lectures|book)/([^)\s]+)\.md\)",
+        lambda m: f"]({links.page_url(f'{m[1]}/{m[2]}')})",
+        text,
+    )
 
 
 def definitions(source: str) -> dict[str, str]:
@@ -59,8 +65,8 @@ def solution_source(folder: Path) -> str:
 
 
 def solved_notebook(folder: Path, **fields: str) -> dict[str, Any]:
-    """The lab with the reference answers in place of the stubs; ``fields`` fills the submission cell, for example
-    ``number="10001"``.
+    """The lab with the reference answers in place of the stubs; ``fields`` fills the submission cell, for
+    example ``number="10001"``.
 
     Raises:
         ValueError: an answer has no stub in the lab.
@@ -107,7 +113,12 @@ def alternative_cells(folder: Path, alternative: Alternative) -> list[str]:
     source = textwrap.dedent(inspect.getsource(alternative.function))
     body = source[source.index("def ") :]
     imports = ["from torch.distributions import *", "import math, torch", "import torch.nn.functional as F"]
-    return [solution_source(folder), "\n".join(imports), body, f"{alternative.exercise} = {alternative.function.__name__}"]
+    return [
+        solution_source(folder),
+        "\n".join(imports),
+        body,
+        f"{alternative.exercise} = {alternative.function.__name__}",
+    ]
 
 
 def variants(folder: Path, lab: Lab, hidden: Hidden) -> list[tuple[str, str, str | None, list[str]]]:

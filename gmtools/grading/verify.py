@@ -1,4 +1,5 @@
-"""The checks are checked: reference and alternatives get full marks, stubs none, every mutant loses points."""
+"""The checks are checked: reference and alternatives get full marks, stubs none, every mutant loses
+points."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from gmtools.grading.session import RemoteStudent
 
 @dataclass(frozen=True)
 class Row:
-    """One variant: what it is, the exercise it is about (None for all), its mark, and whether that is as it should be."""
+    """One variant: what it is, the exercise it is about (None for all), its mark, and whether that is as it
+    should be."""
 
     kind: str
     title: str
@@ -22,7 +24,9 @@ class Row:
     failed: tuple[str, ...]
 
 
-def _row(lab: Lab, zygote: Zygote, seed: int, kind: str, title: str, exercise: str | None, cells: list[str]) -> Row:
+def _row(
+    lab: Lab, zygote: Zygote, seed: int, kind: str, title: str, exercise: str | None, cells: list[str]
+) -> Row:
     chosen = [lab.exercises[exercise]] if exercise else list(lab.exercises.values())
     results = []
     for one in chosen:
@@ -47,7 +51,12 @@ def too_few(hidden: Hidden, lab: Lab, mutants: int = 4, alternatives: int = 2) -
     """Exercises with fewer mutants or alternatives than a lab needs."""
     problems = []
     for name in lab.exercises:
-        found = sum(m.exercise == name for m in hidden.mutants), sum(a.exercise == name for a in hidden.alternatives)
+        found = (
+            sum(m.exercise == name for m in hidden.mutants),
+            sum(a.exercise == name for a in hidden.alternatives),
+        )
         if found[0] < mutants or found[1] < alternatives:
-            problems.append(f"{name}: {found[0]} mutants (need {mutants}), {found[1]} alternatives (need {alternatives})")
+            problems.append(
+                f"{name}: {found[0]} mutants (need {mutants}), {found[1]} alternatives (need {alternatives})"
+            )
     return problems

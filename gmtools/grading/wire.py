@@ -1,8 +1,9 @@
-"""Frames between the grader and the sandbox: length-prefixed JSON, then safetensors. Nothing is ever unpickled.
+"""Frames between the grader and the sandbox: length-prefixed JSON, then safetensors. Nothing is ever
+unpickled.
 
-A frame is 4 bytes (length of the JSON), 4 bytes (length of the tensors), the JSON, the tensors. Both lengths are
-capped before anything is read or allocated. Tensors stand in the JSON by number; modules that checks pass as
-arguments (a decoder) are sent as the names of a few known layers and their weights.
+A frame is 4 bytes (length of the JSON), 4 bytes (length of the tensors), the JSON, the tensors. Both lengths
+are capped before anything is read or allocated. Tensors stand in the JSON by number; modules that checks
+pass as arguments (a decoder) are sent as the names of a few known layers and their weights.
 """
 
 import json
@@ -42,7 +43,12 @@ def _pack_layer(layer: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Any]:
     if name == "Linear":
         weight = pack(layer.weight, tensors)
         bias = None if layer.bias is None else pack(layer.bias, tensors)
-        return {"layer": name, "args": [layer.in_features, layer.out_features], "weight": weight, "bias": bias}
+        return {
+            "layer": name,
+            "args": [layer.in_features, layer.out_features],
+            "weight": weight,
+            "bias": bias,
+        }
     return {"layer": name, "args": []}
 
 
@@ -126,7 +132,9 @@ def send(connection: socket.socket, data: bytes, deadline: float | None = None) 
     connection.sendall(data)
 
 
-def receive(connection: socket.socket, deadline: float | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def receive(
+    connection: socket.socket, deadline: float | None = None
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """One frame: the JSON object and the tensors by name.
 
     Raises:

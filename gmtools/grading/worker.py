@@ -1,5 +1,5 @@
-"""What happens to a student's code: slice, run in a fresh namespace, answer calls. Used in the sandbox and, by the
-student's own completeness check, in the notebook."""
+"""What happens to a student's code: slice, run in a fresh namespace, answer calls. Used in the sandbox and,
+by the student's own completeness check, in the notebook."""
 
 import traceback
 from typing import Any
@@ -47,7 +47,8 @@ class LoadedNotebook(Student):
     """A namespace made of what exercise ``name`` needs from the cells.
 
     Raises:
-        StudentError: kind ``Missing`` if nothing defines the name, ``SyntaxError`` if its cell does not parse, or
+        StudentError: kind ``Missing`` if nothing defines the name, ``SyntaxError`` if its cell does not
+        parse, or
             what its definition raised.
     """
 
@@ -58,7 +59,9 @@ class LoadedNotebook(Student):
         for statement in slicer.needed(found, name):
             try:
                 exec(slicer.compiled(statement.node, statement.cell), self._namespace)
-            except Exception as error:  # an honest notebook may download data here; only what is missing matters
+            except (
+                Exception
+            ) as error:  # an honest notebook may download data here; only what is missing matters
                 failed.append(described(error))
         if name not in self._namespace:
             raise _missing(name, broken, failed)

@@ -1,8 +1,10 @@
-"""The process inside the sandbox: imports torch once, then forks a child for every exercise of every submission.
+"""The process inside the sandbox: imports torch once, then forks a child for every exercise of every
+submission.
 
-``python -m gmtools.grading.zygote FD TIER`` reads jobs from the socket FD; each comes with two sockets of its own:
-one on which the child answers calls, and one on which its supervisor reports how it ended. The supervisor kills the
-child when the grader closes that second socket. This process and the supervisors never run a student's code.
+``python -m gmtools.grading.zygote FD TIER`` reads jobs from the socket FD; each comes with two sockets of
+its own: one on which the child answers calls, and one on which its supervisor reports how it ended. The
+supervisor kills the child when the grader closes that second socket. This process and the supervisors never
+run a student's code.
 """
 
 import json

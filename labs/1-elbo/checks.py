@@ -47,18 +47,24 @@ def zero_only_at_the_prior(student, generator):
     expect(bool((at_prior.abs() < 1e-6).all()), "При mu = 0 и logvar = 0 резултатът не е нула.")
     mu, logvar = torch.randn(2, 50, 4, generator=generator)
     elsewhere = expect_tensor(student.gaussian_kl(mu, logvar), (50,))
-    expect(bool((elsewhere > 0).all()), "При q, различно от априорното, се получава нула или отрицателно число. Проверете знаците.")
+    expect(
+        bool((elsewhere > 0).all()),
+        "При q, различно от априорното, се получава нула или отрицателно число. Проверете знаците.",
+    )
 
 
 @kl.check(
     "стойност, която се смята на ръка",
     points=4,
-    hint="Пресметнете формулата на лист за D = 1. Помнете, че logvar е логаритъм от дисперсията, а не от отклонението.",
+    hint="Пресметнете формулата на лист за D = 1. Помнете, че logvar е логаритъм от дисперсията, а не от "
+    "отклонението.",
 )
 def value_by_hand(student, generator):
     shift = student.gaussian_kl(torch.tensor([[1.0]]), torch.zeros(1, 1))
     expect_close(
-        shift, torch.tensor([0.5]), "При D = 1, mu = 1 и logvar = 0 стойността е ½, а вашата е друга. Има ли множител ½ пред mu²?"
+        shift,
+        torch.tensor([0.5]),
+        "При D = 1, mu = 1 и logvar = 0 стойността е ½, а вашата е друга. Има ли множител ½ пред mu²?",
     )
     wide = student.gaussian_kl(torch.zeros(1, 1), torch.full((1, 1), math.log(4.0)))
     expect_close(
@@ -90,32 +96,40 @@ def fair_coin(student, generator):
     x = torch.randint(0, 2, (5, 8), generator=generator).float()
     value = student.bernoulli_log_likelihood(x, torch.zeros(5, 8))
     expected = torch.full((5,), -8 * math.log(2.0))
-    expect_close(value, expected, "При нулеви логити и D = 8 стойността е −8 ln 2 ≈ −5,545, а вашата е друга.")
+    expect_close(
+        value, expected, "При нулеви логити и D = 8 стойността е −8 ln 2 ≈ −5,545, а вашата е друга."
+    )
 
 
 @likelihood.check(
     "вероятностите на всички възможни x се събират до единица",
     points=4,
-    hint="Изброени са всички 2⁴ двоични вектора. Ако сборът не е 1, липсва събираемото за x = 0 или знакът е сменен.",
+    hint="Изброени са всички 2⁴ двоични вектора. Ако сборът не е 1, липсва събираемото за x = 0 или "
+    "знакът е сменен.",
 )
 def sums_to_one(student, generator):
     every = torch.tensor([[i >> k & 1 for k in range(4)] for i in range(16)]).float()
     logits = 2 * torch.randn(4, generator=generator)
     value = expect_tensor(student.bernoulli_log_likelihood(every, logits.expand(16, 4)), (16,))
     expect_close(
-        value.exp().sum(), torch.tensor(1.0), "Сборът на вероятностите по всички x е различен от 1: това не е разпределение."
+        value.exp().sum(),
+        torch.tensor(1.0),
+        "Сборът на вероятностите по всички x е различен от 1: това не е разпределение.",
     )
 
 
 @likelihood.check(
     "големите логити не дават безкрайност",
     points=4,
-    hint="Не минавайте през σ(logits): в float32 σ(100) е точно 1 и ln(1 − σ) е −∞. Изразете отговора чрез softplus.",
+    hint="Не минавайте през σ(logits): в float32 σ(100) е точно 1 и ln(1 − σ) е −∞. Изразете отговора "
+    "чрез softplus.",
 )
 def large_logits(student, generator):
     x, logits = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[100.0, -100.0], [100.0, -100.0]])
     value = student.bernoulli_log_likelihood(x, logits)
-    expect_close(value, torch.tensor([0.0, -200.0]), "При логити ±100 стойностите са 0 и −200, а вашите са други.")
+    expect_close(
+        value, torch.tensor([0.0, -200.0]), "При логити ±100 стойностите са 0 и −200, а вашите са други."
+    )
 
 
 def linear_decoder(generator, d_z: int, d_x: int) -> nn.Sequential:
@@ -132,7 +146,8 @@ def log_likelihood_of(x, logits):
 
 
 def scalar_problem(generator):
-    """A model with one-dimensional z: x, q's mean and log-variance, the decoder and its function of a grid of z."""
+    """A model with one-dimensional z: x, q's mean and log-variance, the decoder and its function of a grid
+    of z."""
     decoder = linear_decoder(generator, 1, 6)
     x = torch.randint(0, 2, (6,), generator=generator).float()
     mu, logvar = torch.randn(2, generator=generator)
@@ -143,7 +158,8 @@ def scalar_problem(generator):
 @bound.check(
     "равна е на log p(x), когато z не носи информация и q е априорното",
     points=5,
-    hint="Тук границата е плътна за всяко K: KL е нула и остава само правдоподобието. Връща се по едно число за обект.",
+    hint="Тук границата е плътна за всяко K: KL е нула и остава само правдоподобието. Връща се по едно "
+    "число за обект.",
 )
 def tight_when_nothing_to_infer(student, generator):
     decoder = linear_decoder(generator, 2, 5)
@@ -151,13 +167,16 @@ def tight_when_nothing_to_infer(student, generator):
     x = torch.randint(0, 2, (7, 5), generator=generator).float()
     value = student.elbo(x, torch.zeros(7, 2), torch.zeros(7, 2), decoder, 3)
     expected = log_likelihood_of(x, decoder[0].bias.detach())
-    expect_close(value, expected, "Стойността е различна от log p(x). Усреднявате ли по K (първата ос), а не по друга?")
+    expect_close(
+        value, expected, "Стойността е различна от log p(x). Усреднявате ли по K (първата ос), а не по друга?"
+    )
 
 
 @bound.check(
     "средната стойност съвпада с точния интеграл",
     points=6,
-    hint="Оценката е неотместена: log p(x|z) се усреднява по z ~ q, а KL се изважда. Отклонението е exp(logvar / 2).",
+    hint="Оценката е неотместена: log p(x|z) се усреднява по z ~ q, а KL се изважда. Отклонението е "
+    "exp(logvar / 2).",
 )
 def unbiased(student, generator):
     x, mu, logvar, decoder, log_likelihood = scalar_problem(generator)
@@ -167,7 +186,11 @@ def unbiased(student, generator):
     n = 4000
     values = student.elbo(x.expand(n, 6), mu.expand(n, 1), logvar.expand(n, 1), decoder, 2)
     expect_tensor(values, (n,))
-    expect_mean(values, exact, "Средното от 4000 оценки се отличава от точната стойност с повече от пет стандартни грешки.")
+    expect_mean(
+        values,
+        exact,
+        "Средното от 4000 оценки се отличава от точната стойност с повече от пет стандартни грешки.",
+    )
 
 
 @bound.check(
@@ -179,7 +202,15 @@ def is_a_bound(student, generator):
     x, mu, logvar, decoder, log_likelihood = scalar_problem(generator)
     log_evidence = integrate(lambda z: log_likelihood(z).exp(), 0.0, 1.0).log().item()
     n = 1000
-    values = expect_tensor(student.elbo(x.expand(n, 6), mu.expand(n, 1) + 2, logvar.expand(n, 1), decoder, 8), (n,))
+    values = expect_tensor(
+        student.elbo(x.expand(n, 6), mu.expand(n, 1) + 2, logvar.expand(n, 1), decoder, 8), (n,)
+    )
     margin = 5 * values.std().item() / math.sqrt(n)
-    expect(values.mean().item() < log_evidence + margin, "Средната стойност е над log p(x): това не е долна граница.")
-    expect(len(values.unique()) > n // 2, "Различни обекти получават един и същ шум: за всеки обект са нужни негови z.")
+    expect(
+        values.mean().item() < log_evidence + margin,
+        "Средната стойност е над log p(x): това не е долна граница.",
+    )
+    expect(
+        len(values.unique()) > n // 2,
+        "Различни обекти получават един и същ шум: за всеки обект са нужни негови z.",
+    )

@@ -1,4 +1,5 @@
-"""What students of lab 1 never see: hidden checks, typical mistakes that must cost points, other right answers.
+"""What students of lab 1 never see: hidden checks, typical mistakes that must cost points, other right
+answers.
 
 The titles and hints below are shown in the report; inputs, expected values and verdicts are not.
 """
@@ -34,10 +35,12 @@ def bits(generator, *shape, **options):
 def expect_no_loop(student, name, small, large, what):
     """Fail if the number of tensor operations grows with the input."""
     counts = [student.trace(name, *args, count=True).operations for args in (small, large)]
-    expect(None not in counts and counts[1] <= counts[0] + 2, f"Броят на операциите расте с {what}: има цикъл.")
+    expect(
+        None not in counts and counts[1] <= counts[0] + 2, f"Броят на операциите расте с {what}: има цикъл."
+    )
 
 
-# Exercise 1 ---------------------------------------------------------------------------------------------------------
+# Exercise 1 ---------------------------------------------------------------
 
 
 def true_kl(mu, logvar):
@@ -46,8 +49,12 @@ def true_kl(mu, logvar):
     return kl_divergence(q, Normal(0.0, 1.0)).sum(-1).to(mu.dtype)
 
 
-@hidden.check("gaussian_kl", "случайни параметри, в единична и двойна точност, и пакет от един обект", points=6,
-              hint="Сравнете на лист с формулата за две координати с различни дисперсии.")  # fmt: skip
+@hidden.check(
+    "gaussian_kl",
+    "случайни параметри, в единична и двойна точност, и пакет от един обект",
+    points=6,
+    hint="Сравнете на лист с формулата за две координати с различни дисперсии.",
+)
 def kl_on_fresh_inputs(student, generator):
     for n, d, options in ((1, 3, {}), (40, 7, DOUBLE), (9, 1, {})):
         mu, logvar = normal(generator, n, d, **options), normal(generator, n, d, **options)
@@ -56,24 +63,36 @@ def kl_on_fresh_inputs(student, generator):
     expect_close(student.gaussian_kl(transposed, transposed * 0.5), true_kl(transposed, transposed * 0.5), "")
 
 
-@hidden.check("gaussian_kl", "градиентите по mu и logvar", points=4,
-              hint="Производната по mu е mu, а по logvar е (exp(logvar) − 1)/2. Пресмятате ли само с тензори?")  # fmt: skip
+@hidden.check(
+    "gaussian_kl",
+    "градиентите по mu и logvar",
+    points=4,
+    hint="Производната по mu е mu, а по logvar е (exp(logvar) − 1)/2. Пресмятате ли само с тензори?",
+)
 def kl_gradients(student, generator):
     mu, logvar = normal(generator, 5, 3).requires_grad_(), normal(generator, 5, 3).requires_grad_()
     expected = [mu.detach(), 0.5 * (logvar.detach().exp() - 1)]
     expect_gradients(student.trace("gaussian_kl", mu, logvar), expected, "")
 
 
-@hidden.check("gaussian_kl", "много малка и много голяма дисперсия", points=4,
-              hint="logvar може да е −60 или 60. Не смятайте логаритъм от експонента и не прибавяйте малки числа.")  # fmt: skip
+@hidden.check(
+    "gaussian_kl",
+    "много малка и много голяма дисперсия",
+    points=4,
+    hint="logvar може да е −60 или 60. Не смятайте логаритъм от експонента и не прибавяйте малки числа.",
+)
 def kl_extremes(student, generator):
     logvar = torch.tensor([[-60.0], [-30.0], [0.0], [30.0], [60.0]])
     mu = normal(generator, 5, 1)
     expect_close(student.gaussian_kl(mu, logvar), true_kl(mu, logvar), "", rtol=1e-4)
 
 
-@hidden.check("gaussian_kl", "без цикли и без промяна на аргументите", points=4,
-              hint="Една формула за всички обекти и координати; операциите, които завършват на _, променят аргумента.")  # fmt: skip
+@hidden.check(
+    "gaussian_kl",
+    "без цикли и без промяна на аргументите",
+    points=4,
+    hint="Една формула за всички обекти и координати; операциите, които завършват на _, променят аргумента.",
+)
 def kl_vectorised(student, generator):
     outcome = student.trace("gaussian_kl", normal(generator, 4, 3), normal(generator, 4, 3))
     expect_tensor(outcome.value, (4,))
@@ -85,8 +104,18 @@ def kl_vectorised(student, generator):
 
 hidden.mutant("gaussian_kl", "няма ½", "0.5 * (logvar.exp()", "(logvar.exp()")
 hidden.mutant("gaussian_kl", "сменен знак", "return 0.5", "return -0.5")
-hidden.mutant("gaussian_kl", "logvar е стандартно отклонение", "logvar.exp() + mu**2 - 1 - logvar", "logvar**2 + mu**2 - 1 - 2 * logvar.abs().log()")
-hidden.mutant("gaussian_kl", "logvar е log σ", "logvar.exp() + mu**2 - 1 - logvar", "(2 * logvar).exp() + mu**2 - 1 - 2 * logvar")
+hidden.mutant(
+    "gaussian_kl",
+    "logvar е стандартно отклонение",
+    "logvar.exp() + mu**2 - 1 - logvar",
+    "logvar**2 + mu**2 - 1 - 2 * logvar.abs().log()",
+)
+hidden.mutant(
+    "gaussian_kl",
+    "logvar е log σ",
+    "logvar.exp() + mu**2 - 1 - logvar",
+    "(2 * logvar).exp() + mu**2 - 1 - 2 * logvar",
+)
 hidden.mutant("gaussian_kl", "mean вместо sum", ".sum(dim=-1)", ".mean(dim=-1)")
 hidden.mutant("gaussian_kl", "грешна ос", ".sum(dim=-1)", ".sum(dim=0)")
 hidden.mutant("gaussian_kl", "сума по всичко", ".sum(dim=-1)", ".sum()")
@@ -108,7 +137,7 @@ def kl_by_einsum(mu, logvar):
     return torch.einsum("nd,d->n", (torch.expm1(logvar) - logvar + mu.square()) / 2, ones)
 
 
-# Exercise 2 ---------------------------------------------------------------------------------------------------------
+# Exercise 2 ---------------------------------------------------------------
 
 
 def true_log_likelihood(x, logits):
@@ -117,24 +146,40 @@ def true_log_likelihood(x, logits):
     return (x * F.logsigmoid(logits) + (1 - x) * F.logsigmoid(-logits)).sum(-1)
 
 
-@hidden.check("bernoulli_log_likelihood", "случайни логити, в единична и двойна точност, и пакет от един обект",
-              points=5, hint="Сравнете с x·log σ(ℓ) + (1 − x)·log(1 − σ(ℓ)) за малки логити.")  # fmt: skip
+@hidden.check(
+    "bernoulli_log_likelihood",
+    "случайни логити, в единична и двойна точност, и пакет от един обект",
+    points=5,
+    hint="Сравнете с x·log σ(ℓ) + (1 − x)·log(1 − σ(ℓ)) за малки логити.",
+)
 def likelihood_on_fresh_inputs(student, generator):
     for n, d, options in ((1, 4, {}), (30, 9, DOUBLE), (8, 1, {})):
         x, logits = bits(generator, n, d, **options), 2 * normal(generator, n, d, **options)
-        expect_close(student.bernoulli_log_likelihood(x, logits), true_log_likelihood(x, logits).to(x.dtype), "")
+        expect_close(
+            student.bernoulli_log_likelihood(x, logits), true_log_likelihood(x, logits).to(x.dtype), ""
+        )
 
 
-@hidden.check("bernoulli_log_likelihood", "логити, при които вероятността е нула или единица", points=4,
-              hint="При ℓ = 1000 и x = 0 стойността е −1000. Не отрязвайте вероятностите и не прибавяйте ε.")  # fmt: skip
+@hidden.check(
+    "bernoulli_log_likelihood",
+    "логити, при които вероятността е нула или единица",
+    points=4,
+    hint="При ℓ = 1000 и x = 0 стойността е −1000. Не отрязвайте вероятностите и не прибавяйте ε.",
+)
 def likelihood_extremes(student, generator):
     logits = torch.tensor([[1000.0], [1000.0], [-1000.0], [-1000.0], [25.0], [-25.0]])
     x = torch.tensor([[1.0], [0.0], [1.0], [0.0], [0.0], [1.0]])
-    expect_close(student.bernoulli_log_likelihood(x, logits), true_log_likelihood(x, logits).float(), "", rtol=1e-5)
+    expect_close(
+        student.bernoulli_log_likelihood(x, logits), true_log_likelihood(x, logits).float(), "", rtol=1e-5
+    )
 
 
-@hidden.check("bernoulli_log_likelihood", "градиентът по логитите, и при големи стойности", points=4,
-              hint="Производната по логита е x − σ(ℓ). Отрязването с clamp я прави нула при големи логити.")  # fmt: skip
+@hidden.check(
+    "bernoulli_log_likelihood",
+    "градиентът по логитите, и при големи стойности",
+    points=4,
+    hint="Производната по логита е x − σ(ℓ). Отрязването с clamp я прави нула при големи логити.",
+)
 def likelihood_gradients(student, generator):
     x, logits = bits(generator, 6, 5), 2 * normal(generator, 6, 5)
     logits[0] = torch.tensor([200.0, -200.0, 90.0, -90.0, 40.0])
@@ -142,8 +187,12 @@ def likelihood_gradients(student, generator):
     expect_gradients(outcome, [x - logits.sigmoid()], "")
 
 
-@hidden.check("bernoulli_log_likelihood", "K слоя логити, без цикли и без промяна на аргументите", points=5,
-              hint="При логити (K, N, D) и x (N, D) резултатът е (K, N): сумирайте по последната ос, а не по dim=1.")  # fmt: skip
+@hidden.check(
+    "bernoulli_log_likelihood",
+    "K слоя логити, без цикли и без промяна на аргументите",
+    points=5,
+    hint="При логити (K, N, D) и x (N, D) резултатът е (K, N): сумирайте по последната ос, а не по dim=1.",
+)
 def likelihood_broadcasts(student, generator):
     x, logits = bits(generator, 4, 3), normal(generator, 5, 4, 3)
     outcome = student.trace("bernoulli_log_likelihood", x, logits)
@@ -158,14 +207,21 @@ CLAMPED = NAIVE.replace("torch.sigmoid(logits)", "torch.sigmoid(logits).clamp(1e
 STABLE = "(x * logits - F.softplus(logits))"
 hidden.mutant("bernoulli_log_likelihood", "наивна формула", STABLE, NAIVE)
 hidden.mutant("bernoulli_log_likelihood", "отрязани вероятности", STABLE, CLAMPED)
-hidden.mutant("bernoulli_log_likelihood", "вероятности вместо логаритми", STABLE, "(x * torch.sigmoid(logits) + (1 - x) * torch.sigmoid(-logits))")
+hidden.mutant(
+    "bernoulli_log_likelihood",
+    "вероятности вместо логаритми",
+    STABLE,
+    "(x * torch.sigmoid(logits) + (1 - x) * torch.sigmoid(-logits))",
+)
 hidden.mutant("bernoulli_log_likelihood", "сменен знак (загуба)", "return (x", "return -(x")
 hidden.mutant("bernoulli_log_likelihood", "няма член за x = 0", STABLE, "(x * F.logsigmoid(logits))")
 hidden.mutant("bernoulli_log_likelihood", "mean вместо sum", ".sum(dim=-1)", ".mean(dim=-1)")
 hidden.mutant("bernoulli_log_likelihood", "сума по dim=1", ".sum(dim=-1)", ".sum(dim=1)")
 hidden.mutant("bernoulli_log_likelihood", "сума по всичко", ".sum(dim=-1)", ".sum()")
 hidden.mutant("bernoulli_log_likelihood", "размяна на x и 1 − x", "x * logits", "(1 - x) * logits")
-hidden.mutant("bernoulli_log_likelihood", "прекъснат градиент", "softplus(logits)", "softplus(logits.detach())")
+hidden.mutant(
+    "bernoulli_log_likelihood", "прекъснат градиент", "softplus(logits)", "softplus(logits.detach())"
+)
 
 
 @hidden.alternative("bernoulli_log_likelihood", "чрез binary_cross_entropy_with_logits")
@@ -183,14 +239,15 @@ def likelihood_by_logsigmoids(x, logits):
     return torch.where(x > 0.5, F.logsigmoid(logits), F.logsigmoid(-logits)).sum(dim=-1)
 
 
-# Exercise 3 ---------------------------------------------------------------------------------------------------------
+# Exercise 3 ---------------------------------------------------------------
 
 NODES, WEIGHTS = (torch.from_numpy(a) for a in np.polynomial.hermite_e.hermegauss(64))
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
 
 
 def true_elbo(x, mu, logvar, decoder):
-    """Exact ELBO of one data point under a linear decoder: each logit is Gaussian, so 1-D quadrature suffices."""
+    """Exact ELBO of one data point under a linear decoder: each logit is Gaussian, so 1-D quadrature
+    suffices."""
     weight, bias = decoder[0].weight.detach().double(), decoder[0].bias.detach().double()
     mu, logvar = mu.double(), logvar.double()
     mean, std = weight @ mu + bias, (weight**2 @ logvar.exp()).sqrt()
@@ -212,8 +269,12 @@ def copies(n, *rows):
     return [row.expand(n, -1) for row in rows]
 
 
-@hidden.check("elbo", "средна стойност при случайни q и декодер, за K = 1 и K = 7, в единична и двойна точност",
-              points=7, hint="Средното не зависи от K: усреднява се log p(x|z), а не p(x|z), и не се сумира.")  # fmt: skip
+@hidden.check(
+    "elbo",
+    "средна стойност при случайни q и декодер, за K = 1 и K = 7, в единична и двойна точност",
+    points=7,
+    hint="Средното не зависи от K: усреднява се log p(x|z), а не p(x|z), и не се сумира.",
+)
 def elbo_expectation(student, generator):
     for count, n, options in ((1, 3000, {}), (7, 1500, DOUBLE)):
         x, mu, logvar, decoder = problem(generator, **options)
@@ -221,8 +282,12 @@ def elbo_expectation(student, generator):
         expect_mean(values, true_elbo(x, mu, logvar, decoder).item(), "")
 
 
-@hidden.check("elbo", "градиентите по mu и logvar минават през извадката", points=7,
-              hint="z = mu + exp(logvar/2)·ε трябва да остане свързано с mu и logvar: rsample, не sample.")  # fmt: skip
+@hidden.check(
+    "elbo",
+    "градиентите по mu и logvar минават през извадката",
+    points=7,
+    hint="z = mu + exp(logvar/2)·ε трябва да остане свързано с mu и logvar: rsample, не sample.",
+)
 def elbo_gradients(student, generator):
     n = 3000
     x, mu, logvar, decoder = problem(generator)
@@ -237,8 +302,12 @@ def elbo_gradients(student, generator):
             expect_mean(found[:, column], wanted[column].item(), "")
 
 
-@hidden.check("elbo", "шумът намалява с K: реализациите са независими", points=5,
-              hint="За всеки обект са нужни K различни ε: формата на шума е (K, N, Dz).")  # fmt: skip
+@hidden.check(
+    "elbo",
+    "шумът намалява с K: реализациите са независими",
+    points=5,
+    hint="За всеки обект са нужни K различни ε: формата на шума е (K, N, Dz).",
+)
 def elbo_noise(student, generator):
     n = 2000
     x, mu, logvar, decoder = problem(generator)
@@ -249,8 +318,12 @@ def elbo_noise(student, generator):
     expect(neighbours.abs().item() < 5 / np.sqrt(n / 2), "Шумът на различните обекти е общ.")
 
 
-@hidden.check("elbo", "един обект, тясно q, без цикли по K и без промяна на аргументите", points=5,
-              hint="Декодерът приема (K, N, Dz) наведнъж. При K = 1 и N = 1 осите остават.")  # fmt: skip
+@hidden.check(
+    "elbo",
+    "един обект, тясно q, без цикли по K и без промяна на аргументите",
+    points=5,
+    hint="Декодерът приема (K, N, Dz) наведнъж. При K = 1 и N = 1 осите остават.",
+)
 def elbo_edges(student, generator):
     x, mu, logvar, decoder = problem(generator)
     outcome = student.trace("elbo", *copies(1, x, mu, logvar), decoder, 1)
@@ -276,7 +349,9 @@ hidden.mutant("elbo", "един шум за всички обекти", NOISE, "
 hidden.mutant("elbo", "един шум за всички K", NOISE, "eps = torch.zeros(K, 1, 1) + torch.randn(*mu.shape,")
 hidden.mutant("elbo", "без шум", "* eps", "* 0 * eps")
 hidden.mutant("elbo", "равномерен шум", "torch.randn(K", "torch.rand(K")
-hidden.mutant("elbo", "отрицателна ELBO (загуба)", "return bernoulli", "return gaussian_kl(mu, logvar) - bernoulli")
+hidden.mutant(
+    "elbo", "отрицателна ELBO (загуба)", "return bernoulli", "return gaussian_kl(mu, logvar) - bernoulli"
+)
 
 
 @hidden.alternative("elbo", "чрез torch.distributions")

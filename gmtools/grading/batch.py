@@ -1,0 +1,194 @@
+"""Grade many submissions: find them, mark each in its own sandboxed processes, keep every result as it
+comes."""
+
+import atexit
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from gmtools.grading import marks, reader
+from gmtools.grading.lab import Lab, load_graded, solutions_folder
+from gmtools.grading.sandbox import Limits, Zygote
+from gmtools.grading.session import RemoteStudent
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One file to grade; ``id`` is its path within the folder, without the ending."""
+
+    id: str
+    path: str
+
+    @property
+    def key(self) -> str:
+        """A file name of letters, digits, dots and dashes that is this submission's alone."""
+        safe = re.sub(r"[^\w.-]+", "_", self.id).strip("._")[:80]
+        digest = hashlib.sha256(self.id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        return safe if safe == self.id else f"{safe}-{digest}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every submission of a batch shares."""
+
+    lab: str
+    seed: int
+    tier: str
+    limits: Limits = Limits()
+
+
+def find(path: Path) -> list[Submission]:
+    """The notebooks in a folder and its subfolders (or the one notebook ``path``), by name.
+
+    Folders that are symbolic links, and checkpoints of Jupyter's, are passed over.
+
+    Raises:
+        FileNotFoundError: there is no notebook.
+    """
+    if path.is_file():
+        return [Submission(path.stem, str(path))]
+    found = []
+    for folder, folders, files in os.walk(path, followlinks=False):
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        for name in files:
+            if name.lower().endswith(".ipynb") and not name.startswith("."):
+                place = Path(folder) / name
+                found.append(Submission(str(place.relative_to(path))[: -len(".ipynb")], str(place)))
+    if not found:
+        raise FileNotFoundError(f"no .ipynb in {path}")
+    return sorted(found, key=lambda s: s.id)
+
+
+def lab_hash(folder: Path) -> str:
+    """What the marks depend on besides the submission: the texts of the checks."""
+    texts = [(Path(folder) / "checks.py").read_bytes(), (solutions_folder(folder) / "hidden.py").read_bytes()]
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
+
+
+def _with_code(exercise: dict[str, Any], cells: list[str]) -> dict[str, Any]:
+    """Beside every exception, the line of the student's own that it arose in."""
+    for check in exercise["checks"]:
+        if check.get("cell") and check.get("line"):
+            check["code"] = cells[check["cell"] - 1].split("\n")[check["line"] - 1].strip()[:160]
+    return exercise
+
+
+def grade_cells(lab: Lab, cells: list[str], zygote: Zygote, seed: int) -> list[dict[str, Any]]:
+    """The result of every exercise, each in processes of its own."""
+    results = []
+    for exercise in lab.exercises.values():
+        student = RemoteStudent(zygote, cells, exercise.name)
+        try:
+            results.append(_with_code(marks.run_exercise(exercise, student, seed), cells))
+        finally:
+            student.close()
+    return results
+
+
+@cache
+def _lab(folder: str) -> Lab:
+    return load_graded(Path(folder))[0]
+
+
+@cache
+def _zygote(tier: str, limits: Limits) -> Zygote:
+    """This process's sandbox, shared by all it grades."""
+    zygote = Zygote(tier, limits)
+    atexit.register(zygote.close)
+    return zygote
+
+
+def grade_one(run: Run, submission: Submission) -> dict[str, Any]:
+    """One submission's result: marks, or the reason why there are none."""
+    lab = _lab(run.lab)
+    result: dict[str, Any] = {
+        "id": reader.printable(submission.id),
+        "key": submission.key,
+        "lab": lab.key,
+        "title": lab.title,
+        "lab_hash": lab_hash(Path(run.lab)),
+        "seed": run.seed,
+        "tier": run.tier,
+        "points": marks.possible(lab),
+        "earned": 0.0,
+        "exercises": [],
+    }
+    try:
+        data = reader.read_bytes(Path(submission.path))
+        result["sha256"] = hashlib.sha256(data).hexdigest()
+        cells = reader.code_cells(data)
+    except reader.Unreadable as reason:
+        return result | {"status": "unreadable", "reason": str(reason)}
+    exercises = grade_cells(lab, cells, _zygote(run.tier, run.limits), run.seed)
+    broken = any(c["status"] == "broken check" for e in exercises for c in e["checks"])
+    return result | {
+        "status": "look" if broken else "graded",
+        "reason": "Проверка се провали по своя вина; нужен е преглед." if broken else "",
+        "earned": marks.total(exercises),
+        "exercises": exercises,
+    }
+
+
+def write_atomically(path: Path, text: str, encoding: str = "utf-8") -> None:
+    """Replace a file's content so that a reader, or a restart after a kill, finds the old or the new,
+    whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(temporary, "w", encoding=encoding, newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def result_path(out: Path, submission: Submission) -> Path:
+    return out / "results" / f"{submission.key}.json"
+
+
+def finished(run: Run, out: Path, submission: Submission) -> bool:
+    """Whether ``out`` already holds this run's result for the file as it is now."""
+    try:
+        result = json.loads(result_path(out, submission).read_text(encoding="utf-8"))
+        digest = hashlib.sha256(reader.read_bytes(Path(submission.path))).hexdigest()
+    except (OSError, ValueError, reader.Unreadable):
+        return False
+    same = (result["seed"], result["tier"], result["lab_hash"]) == (
+        run.seed,
+        run.tier,
+        lab_hash(Path(run.lab)),
+    )
+    return same and result.get("sha256") == digest
+
+
+def executor(jobs: int) -> Executor:
+    """Processes on this machine, each with a sandbox of its own."""
+    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+
+
+def grade_all(
+    run: Run, submissions: Iterable[Submission], out: Path, pool: Executor, done: Callable[[Submission], None]
+) -> list[str]:
+    """Grade the submissions and write ``out/results/<key>.json`` for each.
+
+    Returns:
+        The ids that the grader itself failed on, with the error; empty when every one got a mark or a reason.
+    """
+    (out / "results").mkdir(parents=True, exist_ok=True)
+    futures = {pool.submit(grade_one, run, submission): submission for submission in submissions}
+    failures = []
+    for future in as_completed(futures):
+        submission = futures.pop(future)
+        try:
+            text = json.dumps(future.result(), ensure_ascii=False, indent=1, sort_keys=True)
+            write_atomically(result_path(out, submission), text + "\n")
+        except Exception as error:
+            failures.append(f"{reader.printable(submission.id)}: {type(error).__name__}: {error}")
+        done(submission)
+    return failures

@@ -1,0 +1,112 @@
+"""``gmtools grade`` and ``gmtools lab verify``: what the terminal shows."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from gmtools.grading import batch, report
+from gmtools.grading import verify as verification
+from gmtools.grading.lab import load_graded
+from gmtools.grading.sandbox import TIERS, Zygote, choose_tier
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console)
+
+
+def _recorded_seed(out: Path, options: argparse.Namespace) -> int:
+    """The seed of the run that ``--resume`` or ``--only`` continues; recorded in ``run.json``."""
+    record = out / "run.json"
+    if (options.resume or options.only) and record.is_file():
+        return json.loads(record.read_text(encoding="utf-8"))["seed"]
+    out.mkdir(parents=True, exist_ok=True)
+    batch.write_atomically(record, json.dumps({"seed": options.seed}) + "\n")
+    return options.seed
+
+
+def _chosen(options: argparse.Namespace, every: list[batch.Submission]) -> list[batch.Submission]:
+    if not options.only:
+        return every
+    chosen = [s for s in every if s.id in options.only]
+    missing = set(options.only) - {s.id for s in chosen}
+    if missing:
+        raise ValueError(f"no submission {', '.join(sorted(missing))} in {options.submissions}")
+    return chosen
+
+
+def _processes(options: argparse.Namespace, todo: list[batch.Submission]) -> int:
+    """As many as asked, but not more than pay for their start (torch is imported twice in each)."""
+    return max(1, min(options.jobs, len(todo) // 8))
+
+
+def grade(options: argparse.Namespace) -> int:
+    """Grade, report, and return 0 if every submission got a mark or a named reason."""
+    console = Console()
+    tier = choose_tier(options.tier)
+    load_graded(options.lab)  # say what is wrong with the lab before anything starts
+    every = batch.find(options.submissions)
+    chosen = _chosen(options, every)
+    run = batch.Run(str(options.lab.resolve()), _recorded_seed(options.out, options), tier)
+    if tier == "plain":
+        console.print("[bold red]NOT ISOLATED:[/] students' code can read what you can read.")
+    todo = [s for s in chosen if not (options.resume and batch.finished(run, options.out, s))]
+    with _progress(console) as progress, batch.executor(_processes(options, todo)) as pool:
+        task = progress.add_task("grading", total=len(chosen), completed=len(chosen) - len(todo))
+        failures = batch.grade_all(run, todo, options.out, pool, lambda _: progress.advance(task))
+    results = report.load_results(options.out, every)
+    report.write_reports(options.out, results)
+    console.print(_summary(results))
+    console.print(
+        f"{TIERS[tier]}; seed {run.seed}; {options.out / 'gradebook.csv'}, {options.out / 'index.html'}"
+    )
+    for failure in failures:
+        print(f"the grader failed on {failure}", file=sys.stderr)
+    return 1 if failures or any(r["status"] == "look" for r in results) else 0
+
+
+def _summary(results: list[dict[str, Any]]) -> Table:
+    graded = [r for r in results if r["exercises"]]
+    table = Table(title=f"{len(results)} submissions, {len(results) - len(graded)} could not be read")
+    for name in ("exercise", "mean", "full marks", "no marks", "possible"):
+        table.add_column(name, justify="left" if name == "exercise" else "right")
+    rows = zip(*(r["exercises"] for r in graded), strict=True)
+    for exercises in rows:
+        earned = [e["earned"] for e in exercises]
+        points = exercises[0]["points"]
+        full, none = sum(e == points for e in earned), sum(e == 0 for e in earned)
+        table.add_row(
+            exercises[0]["name"], f"{sum(earned) / len(earned):.1f}", str(full), str(none), f"{points:g}"
+        )
+    totals = [r["earned"] for r in graded]
+    if totals:
+        table.add_row("total", f"{sum(totals) / len(totals):.1f}", "", "", f"{graded[0]['points']:g}")
+    return table
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Print the table of variants and return 0 if each got what it deserves."""
+    console = Console()
+    lab, hidden = load_graded(options.lab)
+    with Zygote(choose_tier(options.tier)) as zygote:
+        rows = verification.verify(options.lab, zygote, options.seed)
+    table = Table(title=f"{lab.key}, seed {options.seed}")
+    for name in ("", "kind", "exercise", "variant", "mark", "checks failed"):
+        table.add_column(name, justify="right" if name in ("mark", "checks failed") else "left")
+    for row in rows:
+        sign = "[green]✔[/]" if row.right else "[bold red]✘[/]"
+        mark = f"{row.earned:g} / {row.points:g}"
+        table.add_row(sign, row.kind, row.exercise or "all", row.title, mark, str(len(row.failed)))
+    console.print(table)
+    problems = verification.too_few(hidden, lab) + [
+        f"{r.kind} {r.title}: {r.earned:g}" for r in rows if not r.right
+    ]
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
