@@ -5,6 +5,7 @@ likelihoods and recognition models. Models have ``log_prob`` where it is exact, 
 it is bounded, and ``sample(n)``; they are trained from outside, with ``gmtools.training.fit``.
 """
 
+from gmtools.models.binary import all_binary
 from gmtools.models.heads import (
     BernoulliHead,
     DiscretisedLogistic,
@@ -21,5 +22,6 @@ __all__ = [
     "DiscretisedLogisticHead",
     "GaussianHead",
     "StandardNormal",
+    "all_binary",
     *_latent,
 ]

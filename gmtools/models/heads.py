@@ -192,12 +192,11 @@ class DiscretisedLogistic(Distribution):
         inside = upper + lower + torch.log(-torch.expm1(-2 * half / self.scale))
         return torch.where(value < half, upper, torch.where(value > 1 - half, lower, inside))
 
-    @torch.no_grad()
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008  torch's own signature
         shape = self._extended_shape(torch.Size(sample_shape))
         u = torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device)
         u = u.clamp(torch.finfo(u.dtype).tiny, 1 - torch.finfo(u.dtype).eps)
-        x = self.loc + self.scale * torch.logit(u)
+        x = (self.loc + self.scale * torch.logit(u)).detach()
         return (x.clamp(0, 1) * (self.levels - 1)).round() / (self.levels - 1)
 
 

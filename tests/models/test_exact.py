@@ -52,6 +52,7 @@ def test_trains_compiles_and_round_trips(name):
     model = make(name)
     x = draw(name, model, 7)
     assert x.shape[0] == 7 and not x.requires_grad
+    torch._dynamo.reset()
     compiled = torch.compile(model.log_prob, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(x), model.log_prob(x))
     assert model.log_prob(x).shape == (7,)

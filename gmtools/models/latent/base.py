@@ -1,33 +1,33 @@
 """What every latent-variable model with an approximate posterior shares."""
 
-from typing import Any
-
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from gmtools.checks import check_count
+from gmtools.distributions import rsample_and_log_prob
 
 
 class LatentVariableModel(nn.Module):
-    r"""A joint :math:`p(x, z)` with a proposal :math:`q(z \mid x)`; its log-weights are the material of
-    every bound.
+    r"""A joint :math:`p(x, z)` and a proposal :math:`q(z \mid x)`, whose log-weights make every bound.
 
     .. math:: \log w_{kn} = \log p(x_n, z_{kn}) - \log q(z_{kn} \mid x_n), \qquad z_{kn} \sim q(z \mid x_n)
 
-    A model implements ``propose``, ``log_joint`` and ``sample``. Train with a bound of
-    ``gmtools.inference``::
+    A model implements ``proposal``, ``log_joint`` and ``sample``. Train it with a bound of
+    ``gmtools.inference``, or give ``log_joint`` and ``proposal`` to an estimator of ``gmtools.gradients``::
 
-        fit(model, lambda x: -elbo(model.log_weights(x, 1)).mean(), x)
+        fit(model, lambda x: -elbo(model.log_weights(x)).mean(), x)
+        fit(model, lambda x: -vimco(lambda z: model.log_joint(x, z), model.proposal(x), 5).mean(), x)
 
     Reference: Y. Burda, R. Grosse, R. Salakhutdinov, Importance Weighted Autoencoders, 2016.
     Chapter: 3-inference/38-amortised-inference.
     """
 
-    def propose(self, x: Tensor, K: int) -> tuple[Any, Tensor]:
-        """Draw latents: ``(z, log_q)`` with sample dimension K first and ``log_q`` of shape ``(K, N)``."""
+    def proposal(self, x: Tensor) -> Distribution:
+        """The proposal q(z | x): batch shape ``(N,)``, event shape that of a latent."""
         raise NotImplementedError
 
-    def log_joint(self, x: Tensor, z: Any) -> Tensor:
-        """The log-joint of data ``(N, ...)`` and latents ``(K, N, ...)``, shape ``(K, N)``, in nats."""
+    def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
+        """The log-joint of data ``(N, ...)`` and latents ``(K, N, d)``, shape ``(K, N)``, in nats."""
         raise NotImplementedError
 
     def sample(self, n: int) -> Tensor:
@@ -35,7 +35,16 @@ class LatentVariableModel(nn.Module):
         raise NotImplementedError
 
     def log_weights(self, x: Tensor, K: int = 1) -> Tensor:
-        """Log-weights of K draws a data point, shape ``(K, N)``, in nats; the mean weight estimates p(x)."""
+        """Log-weights of K draws a data point, shape ``(K, N)``, in nats; the mean weight estimates p(x).
+
+        Continuous latents are reparametrised, so a bound of the weights has the pathwise gradient. Discrete
+        ones are not: then only the gradient in the parameters of p(x, z) is right.
+        """
         check_count("K", K)
-        z, log_q = self.propose(x, K)
+        q = self.proposal(x)
+        if q.has_rsample:
+            z, log_q = rsample_and_log_prob(q, (K,))
+        else:
+            z = q.sample((K,))
+            log_q = q.log_prob(z)
         return self.log_joint(x, z) - log_q

@@ -74,11 +74,9 @@ class LinearGaussian(LatentVariableModel):
         check_shape("x", x, "...", self.d_x)
         return self.marginal().log_prob(x)
 
-    def propose(self, x: Tensor, K: int) -> tuple[Tensor, Tensor]:
-        """Draw from the exact posterior, so that every log-weight equals ``log_prob``."""
-        q = self.posterior(x)
-        z = q.rsample((K,))
-        return z, q.log_prob(z)
+    def proposal(self, x: Tensor) -> MultivariateNormal:
+        """The exact posterior, so that every log-weight equals ``log_prob``."""
+        return self.posterior(x)
 
     def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
         """The log-joint of data ``(N, D)`` and latents ``(K, N, d)``, shape ``(K, N)``."""
