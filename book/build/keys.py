@@ -1,4 +1,4 @@
-"""What a notebook's outputs depend on: its code, the course's modules it imports, versions of what they need."""
+"""What a notebook's outputs depend on: its code, what it imports of the course, the versions of the rest."""
 
 import ast
 import hashlib
@@ -29,8 +29,9 @@ def key(book: Book, page: Page) -> str:
 def dependencies(book: Book, page: Page) -> set[Path]:
     """The files of the course that the notebook imports, directly or not, and the data beside them."""
     folders = (book.root, page.path.parent)
-    source = "\n".join(page.notebook.cells[cell].source for cell in page.code_cells)
-    waiting = _files(_imports(TransformerManager().transform_cell(source), ""), folders)
+    python = TransformerManager().transform_cell  # takes the magics out
+    cells = [python(page.notebook.cells[cell].source) for cell in page.code_cells]
+    waiting = _files(set().union(*(_imports(cell, "") for cell in cells)), folders)
     found: set[Path] = set()
     while waiting:
         path = waiting.pop()
@@ -45,8 +46,12 @@ def dependencies(book: Book, page: Page) -> set[Path]:
 
 def _imports(source: str, package: str) -> set[str]:
     """Dotted names that the source imports; `from a import b` may mean the module a.b, so both are named."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # running it will say so
+        return set()
     names = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

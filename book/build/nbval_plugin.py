@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_assertrepr_compare(op: str, left, right) -> list[str] | None:
-    """Where two long outputs begin to differ; pytest's own diff of an SVG (one line of 100 kB) takes minutes."""
+    """Where two long outputs begin to differ; pytest's own diff of one line of 100 kB takes minutes."""
     if op != "==" or not isinstance(left, str) or not isinstance(right, str):
         return None
     pairs = zip(left, right, strict=False)

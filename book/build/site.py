@@ -12,11 +12,14 @@ import tempfile
 from pathlib import Path
 
 from jupyter_book.sphinx import REDIRECT_TEXT, build_sphinx
+from sphinx.util.console import nocolor
 
 from .sources import Book, Page
 from .store import Store
 
-WARNING = re.compile(r"^(?P<path>/\S+?\.\w+):(?:\d+:)? (?:WARNING|ERROR|CRITICAL)", re.MULTILINE)
+WARNING = re.compile(
+    r"^(?:\x1b\[\d+m)?(?P<path>/\S+?\.\w+):(?:\d+:)? (?:WARNING|ERROR|CRITICAL)", re.MULTILINE
+)
 ZIP_EPOCH = "315532800"  # 1980: the dates in the wheel do not change from build to build
 
 
@@ -35,6 +38,8 @@ def build_html(book: Book, store: Store, stale: list[Page], everything: bool = F
         "nb_execution_cache_path": str(store.path),
         "external_toc_path": str(book.root / "_toc.yml"),
     }
+    if not sys.stderr.isatty():
+        nocolor()
     messages = _Copy(sys.stderr)
     with contextlib.redirect_stderr(messages):
         status = build_sphinx(

@@ -1,0 +1,136 @@
+"""Every built page in a real Chromium with the network cut off: it must work, be typeset, be accessible."""
+
+import contextlib
+import functools
+import http.server
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HTML = Path(os.environ.get("BOOK_HTML", ROOT / "_build/html"))
+PAGES = sorted(
+    path.relative_to(HTML).as_posix()
+    for path in HTML.rglob("*.html")
+    if not path.relative_to(HTML).parts[0].startswith("_") and path != HTML / "index.html"
+)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+TYPESET = "() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true"
+
+pytestmark = [pytest.mark.book, pytest.mark.browser]
+
+
+def test_the_book_is_built():
+    assert PAGES, f"there are no pages in {HTML}: run `make book` first"
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="module")
+def site():
+    """The address of the built book on this machine."""
+    handler = functools.partial(_Quiet, directory=str(HTML))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    assert CHROMIUM, "Chromium is missing: apt-get install -y chromium"
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield chromium
+        chromium.close()
+
+
+@contextlib.contextmanager
+def opened(browser, address: str, allowed: str, theme: str = "light", size: dict = DESK):
+    """A page at `address`, typeset, with what went wrong collected in its second value."""
+    context = browser.new_context(viewport=size, color_scheme=theme, reduced_motion="reduce")
+    complaints: list[str] = []
+
+    def only_here(route):
+        if route.request.url.startswith((allowed, "data:", "blob:")):
+            route.continue_()
+        else:
+            complaints.append(f"asks the network for {route.request.url}")
+            route.abort()
+
+    context.route("**/*", only_here)
+    page = context.new_page()
+    page.on("console", lambda m: complaints.append(f"console: {m.text}") if m.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+    page.on("response", lambda r: complaints.append(f"{r.status} for {r.url}") if r.status >= 400 else None)
+    page.goto(address, wait_until="load")
+    page.evaluate(TYPESET)
+    yield page, complaints
+    context.close()
+
+
+def violations(page) -> list[str]:
+    """What axe-core finds wrong, with the first offending element of each kind."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html'][:160]} ({len(v['nodes'])} in all)" for v in found]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_whole_in_the_light_theme(browser, site, name):
+    with opened(browser, site + name, site) as (page, complaints):
+        bad_formulas = page.locator("mjx-merror").all_text_contents()
+        unknown_images = page.locator("img[alt^='_images/'], img:not([alt])").count()
+        assert not complaints
+        assert not bad_formulas
+        assert unknown_images == 0
+        assert page.locator("html").get_attribute("lang") == "bg"
+        assert page.locator("span.math, div.math").count() == page.locator(".math mjx-container").count()
+        assert not violations(page)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_fits_a_phone_in_the_dark_theme(browser, site, name):
+    with opened(browser, site + name, site, theme="dark", size=PHONE) as (page, complaints):
+        assert page.locator("html").get_attribute("data-theme") == "dark"
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        assert not violations(page)
+        assert not complaints
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_opens_from_a_folder(browser, name):
+    folder = HTML.resolve().as_uri()
+    with opened(browser, f"{folder}/{name}", folder) as (page, complaints):
+        assert not complaints
+        assert page.locator("mjx-container").count() >= page.locator("div.math, span.math").count()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_interactive_figures_answer_the_keyboard(browser, site, name):
+    with opened(browser, site + name, site) as (page, complaints):
+        for figure in page.locator("figure.gm-explore").all():
+            knob = figure.locator("input").first
+            before = figure.locator("svg").first.inner_html(), knob.get_attribute("aria-valuetext")
+            knob.focus()
+            page.keyboard.press(
+                "ArrowRight" if knob.input_value() != knob.get_attribute("max") else "ArrowLeft"
+            )
+            after = figure.locator("svg").first.inner_html(), knob.get_attribute("aria-valuetext")
+            assert before[0] != after[0], "the picture did not change"
+            assert before[1] != after[1], "the knob's spoken value did not change"
+        assert not complaints
