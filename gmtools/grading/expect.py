@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gmtools.grading.calls import Foreign, Outcome
-from gmtools.grading.lab import Failed
+from gmtools.grading.lab import Failed, WrongForm
 
 
 def _kind(value: Any) -> str:
@@ -35,11 +35,14 @@ def expect(condition: bool, message: str) -> None:
 def expect_tensor(value: Any, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
     """Fail unless ``value`` is a plain finite tensor of this shape (and dtype); return it."""
     if type(value) not in (Tensor, torch.nn.Parameter):
-        raise Failed(f"Функцията трябва да върне тензор, а върна {_kind(value)}.")
+        raise WrongForm(f"Функцията трябва да върне тензор, а върна {_kind(value)}.")
     if tuple(value.shape) != tuple(shape):
-        raise Failed(f"Формата на резултата е {_shape(value.shape)}, а се очаква {_shape(shape)}.")
+        found, wanted = _shape(tuple(value.shape)), _shape(tuple(shape))
+        raise WrongForm(
+            f"Формата на резултата е {found}, а се очаква {wanted} (вижте описанието на функцията)."
+        )
     if dtype is not None and value.dtype != dtype:
-        raise Failed(f"Типът на числата е {value.dtype}, а входът е {dtype}; запазете типа на входа.")
+        raise WrongForm(f"Типът на числата е {value.dtype}, а входът е {dtype}; запазете типа на входа.")
     if torch.isnan(value).any():
         raise Failed("В резултата има NaN.")
     if torch.isinf(value).any():
@@ -86,6 +89,8 @@ def expect_gradients(outcome: Outcome, expected: list[Tensor], message: str, **t
             raise Failed("Резултатът не зависи диференцируемо от един от аргументите (прекъснат градиент).")
         try:
             expect_close(found, wanted, message, **tolerance)
+        except WrongForm:
+            raise
         except Failed as failure:
             raise Failed(message if str(failure) == message else f"Градиентът: {failure}") from None
 

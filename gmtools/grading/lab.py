@@ -21,6 +21,10 @@ class Failed(Exception):
     """A check's verdict: what is wrong, in words for the student."""
 
 
+class WrongForm(Failed):
+    """The verdict on a value of the wrong type or shape: the check's hint, about numbers, would mislead."""
+
+
 class StudentError(Exception):
     """The student's own code raised: type, message, and the line in their own cell (None where unknown).
 
@@ -31,6 +35,11 @@ class StudentError(Exception):
         super().__init__(f"{kind}: {message}")
         self.kind, self.message, self.cell, self.line = kind, message, cell, line
         self.loading = False
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether this is a stub's bare ``raise NotImplementedError`` (torch's own come with a message)."""
+        return self.kind == "NotImplementedError" and not self.message
 
 
 class StudentGone(Exception):

@@ -3,7 +3,16 @@
 from typing import Any
 
 from gmtools.grading.calls import Student
-from gmtools.grading.lab import Check, Exercise, Failed, Lab, StudentError, StudentGone, generator_for
+from gmtools.grading.lab import (
+    Check,
+    Exercise,
+    Failed,
+    Lab,
+    StudentError,
+    StudentGone,
+    WrongForm,
+    generator_for,
+)
 
 GONE = {
     "timeout": "Времето изтече: функцията не върна резултат в определеното време (безкраен или много "
@@ -14,7 +23,7 @@ GONE = {
     "protocol": "Резултатът не може да бъде прочетен: твърде голям е или връзката с оценителя е нарушена.",
     "too many": "Не е проверено: изпълнението вече се срина няколко пъти в това упражнение.",
 }
-UNWRITTEN = "Още не е написана."
+UNWRITTEN = "Функцията още не е написана."
 
 
 def _place(error: StudentError) -> str:
@@ -24,7 +33,7 @@ def _place(error: StudentError) -> str:
 
 def explain(error: StudentError, exercise: str) -> str:
     """The student's own exception, in words, with the line in their own cell."""
-    if error.kind == "NotImplementedError":
+    if error.unwritten:
         return UNWRITTEN
     if error.kind == "Missing":
         return f"Не е намерено определение на „{exercise}“. Името трябва да е точно това."
@@ -46,7 +55,13 @@ def run_check(check: Check, exercise: str, student: Student, seed: int) -> dict[
     try:
         check.run(student, generator_for(seed, exercise, check.title))
     except Failed as failure:
-        return result | {"status": "failed", "message": "" if check.hidden else str(failure)}
+        message = {} if check.hidden else {"message": str(failure)}
+        return (
+            result
+            | {"status": "failed"}
+            | message
+            | ({"hint": ""} if isinstance(failure, WrongForm) and message else {})
+        )
     except StudentError as error:
         return result | _error_result(error, exercise, check.hidden)
     except StudentGone as gone:
@@ -61,15 +76,15 @@ def run_check(check: Check, exercise: str, student: Student, seed: int) -> dict[
 
 
 def _error_result(error: StudentError, exercise: str, hidden: bool) -> dict[str, Any]:
-    status = {"NotImplementedError": "unwritten", "Missing": "missing", "SyntaxError": "syntax"}.get(
-        error.kind, "error"
-    )
     place = {"cell": error.cell, "line": error.line}
-    if hidden and not error.loading and status != "unwritten":
+    if error.unwritten:
+        return {"status": "unwritten", "message": UNWRITTEN, **place}
+    if hidden and not error.loading:
         # Type and message are the student's to choose and could carry the inputs out: say only where it
         # arose.
         return {"status": "error", "message": f"Вашият код хвърли изключение{_place(error)}.", **place}
-    return {"status": status, "message": explain(error, exercise), **place}
+    status = {"Missing": "missing", "SyntaxError": "syntax"}.get(error.kind, "error")
+    return {"status": status, "message": explain(error, exercise), "hint": "", **place}
 
 
 def run_exercise(exercise: Exercise, student: Student, seed: int) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Feedback:
             return f"{self._exercise.title}: {self._result['checks'][0]['message']}"
         if self.passed:
             return f"{self._exercise.title}: всички открити проверки минават ({count} от {count})."
-        return f"{self._exercise.title}: минават {done} от {count} открити проверки."
+        return f"{self._exercise.title}: минали открити проверки – {done} от {count}."
 
     def _lines(self) -> list[tuple[str, str, str]]:
         if self._result["status"] in ("unwritten", "missing"):
@@ -129,7 +129,7 @@ class OpenLab:
         _show(feedback)
         return feedback.passed
 
-    def submit(self, number: str, name: str = "", folder: str = ".") -> Path | None:
+    def submit(self, number: str, name: str = "", folder: str = ".") -> None:
         """Write what was run in this notebook as ``<lab>-<number>.ipynb``, read it back as the grader will,
         and say what it holds. ``number`` is the student's faculty number."""
         number = re.sub(r"[^\w-]", "", str(number))
@@ -137,14 +137,13 @@ class OpenLab:
             print(
                 'Попълнете факултетния си номер в number="…" и изпълнете клетката отново. Нищо не е записано.'
             )
-            return None
+            return
         cells = [f"# {self._lab.key}\n# {json.dumps({'number': number, 'name': name}, ensure_ascii=False)}"]
         cells += [source for source in self._live().get("In", []) if source.strip()]
         path = Path(folder) / f"{self._lab.key}-{number}.ipynb"
         path.write_text(json.dumps(notebook_of(cells), ensure_ascii=False, indent=1), encoding="utf-8")
         self._report(path)
         _download(path)
-        return path
 
     def _report(self, path: Path) -> None:
         cells = code_cells(path.read_bytes())
@@ -155,7 +154,7 @@ class OpenLab:
             note = (
                 "готово"
                 if result["status"] == "passed"
-                else f"{done} от {len(result['checks'])} открити проверки"
+                else f"минали проверки – {done} от {len(result['checks'])}"
             )
             print(f"  {SIGNS.get(result['status'], '✘')} {result['name']}: {note}")
         if all(r["status"] == "passed" for r in results):

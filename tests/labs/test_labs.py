@@ -1,0 +1,173 @@
+"""Every lab: reference and alternatives get full marks, stubs none, mutants less, and its notebooks run."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from gmtools.grading import marks, solve, verify
+from gmtools.grading.lab import load_graded, load_public, solutions_folder
+from gmtools.grading.notebook import NamespaceStudent
+from gmtools.grading.reader import code_cells
+from gmtools.grading.sandbox import Zygote, choose_tier
+from gmtools.grading.slicer import without_magics
+
+ROOT = Path(__file__).parents[2]
+LABS = sorted(p.parent for p in (ROOT / "labs").glob("*/lab.md"))
+GRADED = [lab for lab in LABS if solutions_folder(lab).is_dir()]
+every_lab = pytest.mark.parametrize("lab", LABS, ids=lambda p: p.name)
+graded_lab = pytest.mark.parametrize("lab", GRADED, ids=lambda p: p.name)
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    with Zygote(choose_tier()) as opened:  # fails, and says what to install, where nothing isolates
+        yield opened
+
+
+def test_there_are_labs():
+    assert LABS
+
+
+@graded_lab
+def test_every_variant_gets_what_it_deserves(lab, zygote):
+    rows = verify.verify(lab, zygote, seed=11)
+    assert {row.kind for row in rows} == {"reference", "stubs", "alternative", "mutant"}
+    assert [(r.kind, r.exercise, r.title, r.earned, r.failed) for r in rows if not r.right] == []
+
+
+@graded_lab
+@pytest.mark.parametrize("seed", (100, 101))
+def test_right_answers_get_full_marks_on_other_inputs(lab, seed, zygote):
+    rows = verify.verify(lab, zygote, seed, kinds=("reference", "alternative"))
+    assert [(r.exercise, r.title, r.failed) for r in rows if not r.right] == []
+
+
+@graded_lab
+def test_enough_mutants_and_alternatives_and_a_hundred_points(lab):
+    loaded, hidden = load_graded(lab)
+    assert verify.too_few(hidden, loaded) == []
+    assert marks.possible(loaded) == 100
+
+
+TRIVIAL = ("return None", "return 0", "return torch.zeros({n}.shape[0])", "return torch.ones({n}.shape[0])", "return {n}")
+
+
+@graded_lab
+@pytest.mark.parametrize("body", TRIVIAL)
+def test_an_answer_without_thought_gets_nothing(lab, body, zygote):
+    answers = solve.definitions(solve.solution_source(lab))
+    heads = {name: source.split("\n")[0] for name, source in answers.items()}
+    first = {name: re.search(r"\((\w+)", head)[1] for name, head in heads.items()}
+    cells = ["import torch", *(f"{heads[name]}\n    {body.format(n=first[name])}" for name in heads)]
+    loaded, _ = load_graded(lab)
+    for name in loaded.exercises:
+        row = verify._row(loaded, zygote, 3, "trivial", body, name, cells)
+        assert row.earned == 0, (name, row.earned)
+
+
+@every_lab
+def test_public_checks_alone_pass_the_stubs_by(lab):
+    loaded = load_public(lab)
+    namespace = {}
+    for cell in solve.cells_of(solve.student_notebook(lab)):
+        if cell.startswith("def "):
+            exec(cell, namespace)
+    for exercise in loaded.exercises.values():
+        result = marks.run_exercise(exercise, NamespaceStudent(namespace), 0)
+        assert (result["status"], result["earned"]) == ("unwritten", 0)
+        assert not any(check.hidden for check in exercise.checks)
+
+
+@every_lab
+def test_chapters_exist_and_words_are_bulgarian(lab):
+    loaded = load_public(lab)
+    for exercise in loaded.exercises.values():
+        assert (ROOT / "lectures" / f"{exercise.chapter}.md").is_file(), exercise.chapter
+        for text in (exercise.title, *(c.title for c in exercise.checks), *(c.hint for c in exercise.checks)):
+            assert re.search("[а-я]{3}", text), text
+
+
+@every_lab
+def test_the_repository_is_the_projects(lab):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    slug = project["urls"]["Source"].removeprefix("https://github.com/")
+    assert f'REPOSITORY = "{slug}"' in (lab / "lab.md").read_text(encoding="utf-8")
+
+
+@every_lab
+def test_a_forks_notebook_points_to_the_fork(lab, monkeypatch):
+    monkeypatch.setenv("GITHUB_REPOSITORY", "someone/fork")
+    text = json.dumps(solve.student_notebook(lab), ensure_ascii=False)
+    assert 'REPOSITORY = \\"someone/fork\\"' in text
+    assert "https://someone.github.io/fork/lectures/" in text
+    assert "../lectures" not in text and ")=\\n" not in text
+
+
+@graded_lab
+def test_students_get_no_answer_and_no_hidden_check(lab):
+    given = json.dumps(solve.student_notebook(lab), ensure_ascii=False) + (lab / "checks.py").read_text()
+    bodies = [solve._split_docstring(a)[1] for a in solve.definitions(solve.solution_source(lab)).values()]
+    lines = [line.strip() for body in bodies for line in body.splitlines() if line.strip()]
+    assert [line for line in lines if line in given] == []
+    _, hidden = load_graded(lab)
+    assert [c.hint for _, c in hidden.checks if c.hint in given] == []
+
+
+@graded_lab
+def test_the_solved_notebook_runs_and_hands_itself_in(lab, tmp_path, monkeypatch):
+    """Top to bottom, warnings as errors; the file that its last cell writes gets full public marks."""
+    monkeypatch.setenv("PYTHONWARNINGS", "error::UserWarning,error::RuntimeWarning")
+    place = tmp_path / "labs" / lab.name
+    place.mkdir(parents=True)
+    (place / "checks.py").write_bytes((lab / "checks.py").read_bytes())
+    notebook = _executed(solve.solved_notebook(lab, number="10001"), place)
+    text = json.dumps(notebook, ensure_ascii=False)
+    assert "Всички упражнения са налице" in text
+    assert text.count("<svg") >= len(load_public(lab).exercises)
+    assert not [o for c in notebook.cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
+    cells = code_cells((place / f"{lab.name}-10001.ipynb").read_bytes())
+    for name, answer in solve.definitions(solve.solution_source(lab)).items():
+        assert any(answer in cell for cell in cells), name
+
+
+@every_lab
+def test_the_empty_notebook_runs_and_says_what_is_missing(lab, tmp_path):
+    (tmp_path / "checks.py").write_bytes((lab / "checks.py").read_bytes())
+    notebook = _executed(solve.student_notebook(lab), tmp_path)
+    text = json.dumps(notebook, ensure_ascii=False)
+    assert text.count("Функцията още не е написана") >= len(load_public(lab).exercises)
+    assert not list(tmp_path.glob("*.ipynb"))
+
+
+def _executed(notebook, place):
+    notebook = nbformat.from_dict(notebook)
+    nbformat.validate(notebook)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(place)}}).execute()
+    return notebook
+
+
+@every_lab
+def test_the_first_cell_installs_only_what_is_missing(lab):
+    first = solve.cells_of(solve.student_notebook(lab))[0]
+    assert "except ImportError:\n    %pip install" in first
+    assert not re.search(r"[=<>]=\s*\d|--force|--upgrade|torch\s*[=<>]", first)
+    compile(without_magics(first), "first", "exec")
+
+
+@graded_lab
+def test_a_stub_left_in_a_solution_is_found(lab, monkeypatch):
+    source = solve.solution_source(lab) + "\n\ndef no_such_exercise():\n    pass\n"
+    monkeypatch.setattr(solve, "solution_source", lambda _: source)
+    with pytest.raises(ValueError, match="no stub for no_such_exercise"):
+        solve.solved_notebook(lab)
+
+
+@graded_lab
+def test_solutions_hold_no_stub(lab):
+    assert "NotImplementedError" not in solve.solution_source(lab)
+    assert "TODO" not in solve.solution_source(lab)
