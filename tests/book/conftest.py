@@ -40,7 +40,7 @@ def notebook(*cells: str) -> str:
 
 
 def run(module: str, root: Path, *options: str, forked: bool = False) -> subprocess.CompletedProcess:
-    """`python -m book.build...` on the book in `root`; the sample has no need of kernels with torch in them."""
+    """`python -m book.build...` on the book in `root`; the sample does not need kernels with torch."""
     kernels = [] if forked else ["--ordinary-kernels"]
     command = [sys.executable, "-m", module, "--root", str(root), *kernels, *options]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
