@@ -1,11 +1,16 @@
 """Generative models, by how their likelihood is had.
 
-``latent`` holds models with latent variables; ``heads`` the conditional distributions that serve as
-likelihoods and recognition models. Models have ``log_prob`` where it is exact, ``log_weights(x, K)`` where
-it is bounded, and ``sample(n)``; they are trained from outside, with ``gmtools.training.fit``.
+``autoregressive`` and ``energy`` hold fully observed models, directed and undirected; ``latent`` those with
+latent variables; ``implicit`` simulators without a density; ``heads`` the conditional distributions that
+serve as likelihoods and recognition models. Models have ``log_prob`` where it is exact, ``log_weights(x,
+K)`` where it is bounded, and ``sample(n)``; they are trained from outside, with ``gmtools.training.fit``.
 """
 
+from gmtools.models.autoregressive import *  # noqa: F403
+from gmtools.models.autoregressive import __all__ as _autoregressive
 from gmtools.models.binary import all_binary
+from gmtools.models.energy import *  # noqa: F403
+from gmtools.models.energy import __all__ as _energy
 from gmtools.models.heads import (
     BernoulliHead,
     DiscretisedLogistic,
@@ -13,6 +18,7 @@ from gmtools.models.heads import (
     GaussianHead,
     StandardNormal,
 )
+from gmtools.models.implicit import ImplicitModel
 from gmtools.models.latent import *  # noqa: F403
 from gmtools.models.latent import __all__ as _latent
 
@@ -21,7 +27,10 @@ __all__ = [
     "DiscretisedLogistic",
     "DiscretisedLogisticHead",
     "GaussianHead",
+    "ImplicitModel",
     "StandardNormal",
     "all_binary",
+    *_autoregressive,
+    *_energy,
     *_latent,
 ]

@@ -1,4 +1,4 @@
-"""What every latent-variable model with an approximate posterior shares."""
+"""What the latent-variable models with an approximate posterior share."""
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -48,3 +48,48 @@ class LatentVariableModel(nn.Module):
             z = q.sample((K,))
             log_q = q.log_prob(z)
         return self.log_joint(x, z) - log_q
+
+
+class UnrolledModel(LatentVariableModel):
+    r"""A latent-variable model over T steps whose proposal and joint are computed in one pass.
+
+    .. math:: q(z_{1:T} \mid x) = \prod_t q(z_t \mid z_{<t}, x)
+
+    A model implements ``unroll`` and ``sample``.
+
+    Reference: J. Chung and others, A Recurrent Latent Variable Model for Sequential Data, 2015.
+    Chapter: 3-inference/40-richer-vaes.
+    """
+
+    def unroll(self, x: Tensor, z: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Run all steps on data ``(M, ...)``.
+
+        Args:
+            x: data, one row for each draw.
+            z: latents to score, ``(M, T, d)``; None to draw them from q.
+
+        Returns:
+            z ``(M, T, d)``, log_q ``(M,)``, log_joint ``(M,)``.
+        """
+        raise NotImplementedError
+
+    def propose(self, x: Tensor, K: int) -> tuple[Tensor, Tensor]:
+        """Draw latents ``(K, N, T, d)`` from q, with their log-density ``(K, N)``."""
+        check_count("K", K)
+        z, log_q, _ = self.unroll(_repeat(x, K))
+        return z.unflatten(0, (K, -1)), log_q.unflatten(0, (K, -1))
+
+    def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
+        """The log-joint of data ``(N, ...)`` and latents ``(K, N, T, d)``, shape ``(K, N)``, in nats."""
+        K = z.shape[0]
+        return self.unroll(_repeat(x, K), z.flatten(0, 1))[2].unflatten(0, (K, -1))
+
+    def log_weights(self, x: Tensor, K: int = 1) -> Tensor:
+        """Log-weights of K draws a data point, shape ``(K, N)``, in nats; the mean weight estimates p(x)."""
+        check_count("K", K)
+        _, log_q, log_joint = self.unroll(_repeat(x, K))
+        return (log_joint - log_q).unflatten(0, (K, -1))
+
+
+def _repeat(x: Tensor, K: int) -> Tensor:
+    return x.expand(K, *x.shape).flatten(0, 1)
