@@ -91,13 +91,19 @@ def set_seccomp() -> None:
     _checked(LIBC.prctl(PR_SET_SECCOMP, 2, ctypes.c_char_p(header), 0, 0), "seccomp")
 
 
-def new_namespaces() -> None:
-    """Own processes, mounts and IPC for the next child of this process."""
-    _checked(LIBC.unshare(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC), "unshare")
+def new_pid_namespace_for_children() -> None:
+    """The next child of this process is the first process of a PID namespace of its own."""
+    _checked(LIBC.unshare(CLONE_NEWPID), "unshare")
+
+
+def back_to_pid_namespace(descriptor: int) -> None:
+    """Undo ``new_pid_namespace_for_children``, without which a second one is refused."""
+    _checked(LIBC.setns(descriptor, CLONE_NEWPID), "setns")
 
 
 def own_mounts(size_mb: int) -> None:
-    """A fresh /proc, and empty /tmp and /dev/shm that go with the process."""
+    """A fresh /proc, and empty /tmp and /dev/shm that go with the process; own IPC objects too."""
+    _checked(LIBC.unshare(CLONE_NEWNS | CLONE_NEWIPC), "unshare")
     _checked(LIBC.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "private mounts")
     flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
     _checked(LIBC.mount(b"proc", b"/proc", b"proc", flags, None), "mount /proc")

@@ -2,17 +2,20 @@
 submission.
 
 ``python -m gmtools.grading.zygote FD TIER`` reads jobs from the socket FD; each comes with two sockets of
-its own: one on which the child answers calls, and one on which its supervisor reports how it ended. The
-supervisor kills the child when the grader closes that second socket. This process and the supervisors never
-run a student's code.
+its own: one on which the child answers calls, and one on which this process reports how the child ended.
+When the grader closes that second socket, the child is killed. This process never runs a student's code.
 """
 
+import contextlib
+import gc
 import json
 import os
 import select
 import signal
 import socket
 import sys
+import time
+from dataclasses import dataclass
 
 import torch
 
@@ -22,6 +25,7 @@ from gmtools.grading.lab import StudentError
 from gmtools.grading.worker import LoadedNotebook
 
 FIRST_USER, USERS = 60000, 4000
+EXIT_MEMORY, EXIT_ERROR = 77, 78
 
 
 def _error_reply(error: StudentError) -> dict:
@@ -72,7 +76,6 @@ def child(connection: socket.socket, limits: dict, tier: str, user: int) -> None
     """Confine this process, then serve. Never returns."""
     try:
         confine.die_with_parent()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
         _silence(connection.fileno())
         confine.set_limits(limits["memory_mb"], limits["cpu_seconds"], limits["file_mb"])
@@ -85,57 +88,96 @@ def child(connection: socket.socket, limits: dict, tier: str, user: int) -> None
     except EOFError:
         os._exit(0)
     except MemoryError:
-        os._exit(77)
+        os._exit(EXIT_MEMORY)
     except BaseException:
-        os._exit(78)
+        os._exit(EXIT_ERROR)
     os._exit(0)
 
 
-def supervise(control: socket.socket, connection: socket.socket, limits: dict, tier: str, user: int) -> None:
-    """Fork the child, wait for its end or for the grader to hang up, report, and exit."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    confine.die_with_parent()
-    if tier != "plain":
-        confine.new_namespaces()
-    pid = os.fork()
-    if pid == 0:
-        control.close()
-        child(connection, limits, tier, user)
-    connection.close()
-    handle = os.pidfd_open(pid)
-    select.select([handle, control], [], [], limits["wall_seconds"])
-    os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    try:
-        control.sendall(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
-    finally:
-        os._exit(0)
+@dataclass
+class Running:
+    """A child: how to signal it, whom to tell about its end, and when to end it at the latest."""
+
+    pid: int
+    handle: int
+    control: socket.socket
+    deadline: float
+    killed: bool = False
+
+    def kill(self) -> None:
+        """Kill the child (and, being first in its PID namespace, all that it started)."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.killed = True
+
+    def bury(self) -> None:
+        """Collect the dead child and report how it ended."""
+        _, status = os.waitpid(self.pid, 0)
+        with contextlib.suppress(OSError):
+            self.control.sendall(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
+        self.control.close()
+        os.close(self.handle)
+
+
+class Nursery:
+    """Forks children, watches over them, and never runs a student's code itself."""
+
+    def __init__(self, jobs: socket.socket, tier: str):
+        self._jobs, self._tier, self._number = jobs, tier, 0
+        self._running: list[Running] = []
+        self._home = None if tier == "plain" else os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+
+    def _fork(self) -> int:
+        if self._home is None:
+            return os.fork()
+        confine.new_pid_namespace_for_children()
+        pid = os.fork()
+        if pid:
+            confine.back_to_pid_namespace(self._home)
+        return pid
+
+    def _accept(self) -> bool:
+        data, descriptors, _, _ = socket.recv_fds(self._jobs, 4096, 2)
+        if not data:
+            return False
+        limits = json.loads(data)
+        connection, control = (socket.socket(fileno=d) for d in descriptors)
+        self._number += 1
+        pid = self._fork()
+        if pid == 0:
+            child(connection, limits, self._tier, FIRST_USER + self._number % USERS)
+        connection.close()
+        deadline = time.monotonic() + limits["wall_seconds"]
+        self._running.append(Running(pid, os.pidfd_open(pid), control, deadline))
+        return True
+
+    def run(self) -> None:
+        """Serve jobs until the grader closes the socket; then everything here is killed with this process."""
+        while True:
+            now = time.monotonic()
+            alive = [r for r in self._running if not r.killed]
+            watched = [self._jobs, *(r.handle for r in self._running), *(r.control for r in alive)]
+            wait = min((r.deadline - now for r in alive), default=None)
+            ready = select.select(watched, [], [], None if wait is None else max(wait, 0))[0]
+            for one in list(self._running):
+                if one.handle in ready:
+                    one.bury()
+                    self._running.remove(one)
+                elif not one.killed and (one.control in ready or one.deadline <= now):
+                    one.kill()
+            if self._jobs in ready and not self._accept():
+                return
 
 
 def main() -> None:
-    """Fork a supervisor for each job until the grader closes the socket."""
+    """Import and warm torch with one thread, say so, and serve."""
     jobs, tier = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
     _warm()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    gc.collect()
+    gc.freeze()  # a child's collector would otherwise write to, and so copy, every page
     jobs.sendall(b"ready")
-    number = 0
-    while True:
-        data, descriptors, _, _ = socket.recv_fds(jobs, 4096, 2)
-        if not data:
-            return
-        number += 1
-        pid = os.fork()
-        if pid == 0:
-            jobs.close()
-            connection, control = (socket.socket(fileno=d) for d in descriptors)
-            try:
-                supervise(control, connection, json.loads(data), tier, FIRST_USER + number % USERS)
-            finally:
-                os._exit(1)
-        for descriptor in descriptors:
-            os.close(descriptor)
+    Nursery(jobs, tier).run()
 
 
 def _warm() -> None:
