@@ -58,7 +58,7 @@ UNCONDITIONAL = {
     "linear": InvertibleLinear,
     "planar": lambda D: Planar(D, 4),
     "radial": lambda D: Radial(D, 4),
-    "sylvester": lambda D: Sylvester(D, 2, min(D, 3)),
+    "sylvester": lambda D: Sylvester(D, 2, 2),
     "inverse": lambda D: Planar(D, 2).inverse_bijection,
 }
 ALONE = {
