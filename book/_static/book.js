@@ -19,11 +19,15 @@ if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined
   DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 }
 
-document.addEventListener("DOMContentLoaded", () => {
-  const each = (selector, change) => document.querySelectorAll(selector).forEach(change);
-
-  // What scrolls sideways can be reached from the keyboard.
-  each(".highlight pre, div.math, .pst-scrollable-table-container, .output pre", (box) => {
+// What scrolls sideways can be reached from the keyboard. Formulas have their width once they are typeset.
+const SCROLLS = ".highlight pre, .output pre, .pst-scrollable-table-container, .cell_output .output, div.math mjx-container";
+const letScroll = () => {
+  for (const box of document.querySelectorAll(SCROLLS)) {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-  });
+  }
+};
+window.addEventListener("load", () => {
+  const typeset = window.MathJax && MathJax.startup ? MathJax.startup.promise : Promise.resolve();
+  typeset.then(letScroll);
 });
+window.addEventListener("resize", letScroll);

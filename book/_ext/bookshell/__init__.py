@@ -1,4 +1,4 @@
-"""The shell of the book: what Sphinx, Jupyter Book and their themes lack for a Bulgarian, offline, accessible course.
+"""The shell of the book: what Sphinx and its themes lack for a Bulgarian, offline, accessible course.
 
 One concern a file:
 
@@ -9,6 +9,7 @@ offline.py          MathJax and icons from the site itself, nothing loaded from 
 buttons.py          Colab, Binder and download buttons that lead to the generated notebooks
 alttext.py          a text alternative for every picture, or the build fails
 headings.py         addresses of headings that do not change
+landmarks.py        what screen readers need and the themes forget
 search_bg.py        a light Bulgarian stemmer for the search box
 bibliography.py     „и“ and „и др.“ in citations
 manifest.py         the manifest of slides as Python objects, and where a chapter lives
@@ -26,6 +27,7 @@ from . import (
     deck,
     glossary,
     headings,
+    landmarks,
     numbering,
     offline,
     search_bg,
@@ -39,6 +41,7 @@ PARTS = (
     buttons,
     alttext,
     headings,
+    landmarks,
     search_bg,
     bibliography,
     deck,

@@ -81,7 +81,9 @@ def rewrite(app, pagename, templatename, context, doctree) -> None:
     if not context.get("page_source_suffix"):
         return
     is_notebook = "kernelspec" in (context.get("meta") or {})
-    kept = [b for b in context["header_buttons"] if b.get("label") not in ("download-buttons", "launch-buttons")]
+    kept = [
+        b for b in context["header_buttons"] if b.get("label") not in ("download-buttons", "launch-buttons")
+    ]
     ours = [_launch(app, pagename)] if is_notebook else []
     context["header_buttons"] = [*ours, _download(context, pagename, is_notebook), *kept]
 

@@ -71,9 +71,7 @@ class ReadyChapters(SphinxDirective):
         if not ready:
             return []
         items = nodes.bullet_list(classes=["deck-ready-list"])
-        items.extend(
-            nodes.list_item("", _paragraph(_link(self.env, s, f"{s.n}. {s.title}"))) for s in ready
-        )
+        items.extend(nodes.list_item("", _paragraph(_link(self.env, s, f"{s.n}. {s.title}"))) for s in ready)
         return [nodes.rubric("", "Готови глави"), items]
 
 
