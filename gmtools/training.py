@@ -117,7 +117,7 @@ def fit(
     optimizer = torch.optim.Adam(module.parameters(), lr) if optimizer is None else optimizer
     home = next((p.device for p in module.parameters()), torch.device("cpu"))
     history, best, start = History(), None, time.perf_counter()
-    with _seeded(seed):
+    with seeded(seed):
         try:
             device, dtype = _where(module, loss, batches, home, device, mixed_precision)
             module.to(device).train()
@@ -175,7 +175,7 @@ def _check(data, held_out, steps, batch_size, lr, evaluate_every, patience):
 
 
 @contextmanager
-def _seeded(seed: int | None) -> Iterator[None]:
+def seeded(seed: int | None) -> Iterator[None]:
     """A random stream of its own that starts at ``seed``; the caller's, when ``seed`` is None."""
     if seed is None:
         yield
@@ -205,7 +205,7 @@ def _where(module, loss, batches, home, device, mixed_precision):
     settings = [(gpu, dtype) for dtype in precisions] + ([(home, None)] if chosen is None else [])
     for setting in settings[:-1]:
         try:
-            with _seeded(0), torch.no_grad(), _autocast(*setting):
+            with seeded(0), torch.no_grad(), _autocast(*setting):
                 module.to(setting[0]).eval()
                 batch = () if batches is None else tuple(t[:2048].to(setting[0]) for t in batches)
                 if math.isfinite(float(loss(*batch))):
@@ -253,7 +253,7 @@ def _evaluate(
     """Mean held-out loss in full precision, with the same random numbers at every call."""
     module.eval()
     total = 0.0
-    with _seeded(0), torch.no_grad():
+    with seeded(0), torch.no_grad():
         for chunk in zip(*(t.split(size) for t in tensors), strict=True):
             total += float(loss(*chunk)) * len(chunk[0])
     module.train()
