@@ -44,6 +44,7 @@ class Result:
 
     page: Page
     seconds: float
+    slowest_cell: int = 0  # its number among the code cells, from 1
     failure: Failure | None = None
     cached: bool = False
 
@@ -70,22 +71,27 @@ async def _execute_all(book: Book, store: Store, jobs: int, report: Callable) ->
     async def one(page: Page) -> Result:
         wanted, kept = key(book, page), store.run(page)
         if kept is not None and kept.key == wanted:
-            return Result(page, kept.seconds, cached=True)
-        notebook, seconds, failure = labs.to_run(page), 0.0, None
+            return Result(page, kept.seconds, kept.slowest_cell, cached=True)
+        notebook, result = labs.to_run(page), Result(page, 0.0)
         if notebook is not None:
             async with free:
-                seconds, failure = await run(page, notebook)
-        if failure is None:
-            store.save(page, labs.with_outputs(page, notebook), Run(wanted, seconds))
-        result = Result(page, seconds, failure)
+                result = await run(page, notebook)
+        if result.failure is None:
+            kept = Run(wanted, result.seconds, result.slowest_cell)
+            store.save(page, labs.with_outputs(page, notebook), kept)
         report(result)
         return result
 
-    return await asyncio.gather(*map(one, book.pages))
+    def seconds_last_time(page: Page) -> float:
+        kept = store.run(page)
+        return kept.seconds if kept else float("inf")
+
+    longest_first = sorted(book.pages, key=seconds_last_time, reverse=True)
+    return await asyncio.gather(*map(one, longest_first))
 
 
-async def run(page: Page, notebook: NotebookNode) -> tuple[float, Failure | None]:
-    """Execute a page's notebook in its own kernel, in place: processor seconds, what went wrong."""
+async def run(page: Page, notebook: NotebookNode) -> Result:
+    """Execute a page's notebook, in place, in a kernel of its own."""
     current, clock = 0, _Clock()
 
     def on_cell_start(cell, cell_index: int) -> None:
@@ -101,7 +107,7 @@ async def run(page: Page, notebook: NotebookNode) -> tuple[float, Failure | None
         extra_arguments=["--HistoryManager.enabled=False", "--log-level=ERROR"],
         shutdown_kernel="immediate",
         on_cell_start=on_cell_start,
-        on_cell_executed=lambda **_: clock.read(client.km),
+        on_cell_executed=lambda cell, cell_index, **_: clock.stop(client.km, cell_index),
     )
     failure = None
     try:
@@ -113,22 +119,26 @@ async def run(page: Page, notebook: NotebookNode) -> tuple[float, Failure | None
         failure = Failure(page, current, 1, f"still running after {CELL_TIMEOUT} s")
     except DeadKernelError:
         failure = Failure(page, current, 1, "the kernel died (out of memory, or a crash in native code)")
-    return clock.seconds, failure or _stderr(page, notebook)
+    slowest = page.code_cells.index(clock.slowest) + 1 if clock.cells else 0
+    return Result(page, sum(clock.cells.values()), slowest, failure or _stderr(page, notebook))
 
 
 class _Clock:
-    """Processor time of a kernel's cells, which other work on the machine does not lengthen."""
+    """Processor time of each cell, which other work on the machine does not lengthen."""
 
     def __init__(self):
-        self._first: float | None = None
-        self.seconds = 0.0
+        self._started = 0.0
+        self.cells: dict[int, float] = {}
 
     def start(self, manager: KernelManager) -> None:
-        if self._first is None:
-            self._first = _processor_time(manager)
+        self._started = _processor_time(manager)
 
-    def read(self, manager: KernelManager) -> None:
-        self.seconds = _processor_time(manager) - self._first
+    def stop(self, manager: KernelManager, cell: int) -> None:
+        self.cells[cell] = _processor_time(manager) - self._started
+
+    @property
+    def slowest(self) -> int:
+        return max(self.cells, key=self.cells.__getitem__)
 
 
 def _processor_time(manager: KernelManager) -> float:

@@ -58,8 +58,15 @@ def build_html(book: Book, store: Store, stale: list[Page], everything: bool = F
     if status != 0:
         _complain_again_next_time(book, messages.text)
         return False
-    (book.html / "index.html").write_text(REDIRECT_TEXT.format(first_page=f"{book.root_page}.html"), "utf8")
+    open_at_first_page(book)
     return True
+
+
+def open_at_first_page(book: Book) -> None:
+    """The site's own address leads to the first page of _toc.yml, wherever that lies."""
+    if book.root_page != "index":
+        text = REDIRECT_TEXT.format(first_page=f"{book.root_page}.html")
+        (book.html / "index.html").write_text(text, "utf8")
 
 
 def forget(book: Book, names: list[str]) -> None:

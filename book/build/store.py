@@ -13,10 +13,11 @@ from .sources import Page
 
 @dataclass(frozen=True)
 class Run:
-    """One finished execution: what it was made from and how much processor time it took."""
+    """One finished execution: what it was made from, its processor time, and the cell that took most of it."""
 
     key: str
     seconds: float
+    slowest_cell: int
 
 
 class Store:
@@ -32,12 +33,13 @@ class Store:
             data = self._cache.match_cache_notebook(page.notebook).data
         except KeyError:
             return None
-        return Run(data["key"], data["execution_seconds"]) if "key" in data else None
+        if "key" not in data:
+            return None
+        return Run(data["key"], data["execution_seconds"], data["slowest_cell"])
 
     def save(self, page: Page, executed: NotebookNode, run: Run) -> None:
-        bundle = CacheBundleIn(
-            executed, str(page.path), data={"key": run.key, "execution_seconds": run.seconds}
-        )
+        data = {"key": run.key, "execution_seconds": run.seconds, "slowest_cell": run.slowest_cell}
+        bundle = CacheBundleIn(executed, str(page.path), data=data)
         self._cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
     def executed(self, page: Page) -> NotebookNode:

@@ -28,6 +28,7 @@ def write_book(root: Path, pages: dict[str, str] | None = None) -> Path:
     (root / "_config.yml").write_text(yaml.safe_dump(config, allow_unicode=True), "utf8")
     if pages is not None:
         for name, text in pages.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / f"{name}.md").write_text(text, "utf8")
         toc = {"format": "jb-book", "root": "index", "chapters": [{"file": name} for name in pages]}
         (root / "_toc.yml").write_text(yaml.safe_dump(toc), "utf8")

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from book.build.site import build_wheel
+from book.build.site import build_wheel, open_at_first_page
 from book.build.sources import Book
 
 
@@ -72,9 +72,14 @@ def test_a_page_taken_out_of_the_contents_is_taken_off_the_site(built, tmp_path,
     assert (html / "lectures" / "method.html").exists()
 
 
-def test_the_site_opens_at_its_first_page(built):
-    assert "url=index.html" not in (built / "_build" / "html" / "index.html").read_text("utf8")
+def test_the_site_opens_at_its_first_page(built, tmp_path, sample):
     assert "Начало" in (built / "_build" / "html" / "index.html").read_text("utf8")
+    root = sample.write(tmp_path / "book")
+    toc = root / "_toc.yml"
+    toc.write_text(toc.read_text("utf8").replace("root: index", "root: front/start"), "utf8")
+    (root / "_build" / "html").mkdir(parents=True)
+    open_at_first_page(Book(root))
+    assert "url=front/start.html" in (root / "_build" / "html" / "index.html").read_text("utf8")
 
 
 PROJECT = """\
