@@ -38,7 +38,8 @@ class GaussianCascade(nn.Module):
         for size in sizes:
             check_count("sizes", size)
         self.sizes = list(sizes)
-        self.maps = nn.ModuleList(MLP(above, below, hidden) for below, above in zip(sizes, sizes[1:]))  # noqa: B905
+        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        self.maps = nn.ModuleList(MLP(above, below, hidden) for below, above in pairs)
         self.log_gains = nn.ParameterList(torch.zeros(size) for size in sizes)
 
     def layers(self, noise: Tensor) -> list[Tensor]:
