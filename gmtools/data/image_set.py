@@ -60,7 +60,7 @@ def dequantise(images: Tensor, levels: int) -> Tensor:
     Reference: Uria, Murray & Larochelle (2013), RNADE; Theis, van den Oord & Bethge (2016), A note on the
     evaluation of generative models.
 
-    Chapter: 2-models/17-types-of-models
+    Chapter: 2-models/20-fully-observed-models
 
     >>> y = dequantise(torch.tensor([[0, 16]]), levels=17)
     >>> (17 * y).floor()
