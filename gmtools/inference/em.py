@@ -106,7 +106,7 @@ class MixtureEM:
 
     The posterior is a tensor of responsibilities ``(N, C)``. The family ``"hard"`` restricts it to point
     masses: each data point goes wholly to its most probable component, and the bound stays below the
-        likelihood.
+    likelihood.
 
     Args:
         x: data, shape ``(N, D)``.
