@@ -1,6 +1,7 @@
 """Labs: the page shows what right answers give, the published notebook holds the stubs and no outputs.
 
 Without the solutions (a tree that is given to students) a lab is not run and its page shows no outputs.
+gmtools.grading is imported where it is needed: it brings torch with it, which takes seconds.
 """
 
 from copy import deepcopy
@@ -12,10 +13,9 @@ from .sources import Page
 
 
 def solution(page: Page) -> Path:
-    """Where the reference answers stand, if they are there."""
-    from gmtools.grading.lab import solutions_folder
-
-    return solutions_folder(page.path.parent) / "solution.py"
+    """Where the reference answers to labs/<lab>/lab.md stand, if they are there."""
+    lab = page.path.parent
+    return lab.parent.parent / "solutions" / lab.name / "solution.py"
 
 
 def files(page: Page) -> list[Path]:
@@ -41,7 +41,9 @@ def to_run(page: Page) -> NotebookNode | None:
 def with_outputs(page: Page, executed: NotebookNode | None) -> NotebookNode:
     """The page's own code with the outputs that were computed."""
     notebook = deepcopy(page.notebook)
-    if executed is not None:
+    if executed is None:
+        notebook.metadata.language_info = {"name": "python", "pygments_lexer": "ipython3"}
+    else:
         notebook.metadata = executed.metadata
         for cell in page.code_cells:
             notebook.cells[cell].outputs = executed.cells[cell].outputs

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 from jupyter_book.sphinx import REDIRECT_TEXT, build_sphinx
@@ -40,6 +41,8 @@ def build_html(book: Book, store: Store, stale: list[Page], everything: bool = F
     }
     if not sys.stderr.isatty():
         nocolor()
+    # It looks at every object in memory; torch, if there, has one that warns of being looked at.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="sphinx_external_toc")
     messages = _Copy(sys.stderr)
     with contextlib.redirect_stderr(messages):
         status = build_sphinx(

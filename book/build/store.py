@@ -13,7 +13,7 @@ from .sources import Page
 
 @dataclass(frozen=True)
 class Run:
-    """One finished execution: what it was made from, its processor time, and the cell that took most of it."""
+    """One finished execution: what it was made from, its processor time, the cell that took most of it."""
 
     key: str
     seconds: float

@@ -1,4 +1,4 @@
-"""A lab's page shows what right answers give; what a student gets are the stubs; without answers it is not run."""
+"""A lab's page shows what right answers give, a student gets the stubs; without answers a lab is not run."""
 
 import nbformat
 import pytest
@@ -29,7 +29,7 @@ def write_lab(folder, sample, solved):
 def lab(request, tmp_path_factory, sample):
     root = write_lab(tmp_path_factory.mktemp("lab") / "book", sample, solved=request.param)
     done = sample.run("book.build", root)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 and done.stderr == "", done.stderr
     return request.param, Book(root)
 
 
