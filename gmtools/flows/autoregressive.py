@@ -34,9 +34,8 @@ class Autoregressive(Bijection):
         ValueError: a size below 1, an order that is no permutation, or a shape that does not fit.
 
     Reference: Papamakarios, Pavlakou, Murray (2017), Masked autoregressive flow for density estimation;
-    Kingma,
-        Salimans, Jozefowicz, Chen, Sutskever, Welling (2016), Improving variational inference with inverse
-        autoregressive flow.
+    Kingma, Salimans, Jozefowicz, Chen, Sutskever, Welling (2016), Improving variational inference with
+    inverse autoregressive flow.
 
     Chapter: ``5-posteriors/58-choice-of-transformation``
 

@@ -41,8 +41,7 @@ def rational_quadratic(
         The mapped value and its log-derivative in the direction taken, both of shape ``(...)``.
 
     Reference: Gregory, Delbourgo (1982), Piecewise rational quadratic interpolation to monotonic data;
-    Durkan,
-        Bekasov, Murray, Papamakarios (2019), Neural spline flows.
+    Durkan, Bekasov, Murray, Papamakarios (2019), Neural spline flows.
 
     Chapter: ``5-posteriors/58-choice-of-transformation``
 

@@ -183,7 +183,7 @@ def test_closed_form_volumes_are_those_of_the_jacobian(name):
     [("circle", 2 * math.pi * 1.7), ("sphere", 4 * math.pi * 1.7**2), ("torus", 4 * math.pi**2 * 2.0 * 0.7)],
 )
 def test_a_density_on_a_surface_integrates_to_one_over_its_area(name, area):
-    """Quadrature over the surface: sum of density times the area element, which log_volume gives by autograd."""
+    """Quadrature over the surface: density times the area element that autograd gives, summed."""
     torch.manual_seed(0)
     e = EMBEDDINGS[name]()
     inner = scrambled(torus_flow(e.dim, 2, hidden=HIDDEN)) if name != "sphere" else None
