@@ -67,7 +67,7 @@ def gan_loss(name: str) -> GanLoss:
     non_saturating  the same                                 :math:`-\log D`
     least_squares   :math:`\tfrac12 (v-1)^2 + \tfrac12 v^2`  :math:`\tfrac12 (v-1)^2`
     hinge           :math:`(1 - v)_+ + (1 + v)_+`            :math:`-v`
-    wasserstein     :math:`-v + v` (needs a Lipschitz bound) :math:`-v`
+    wasserstein     :math:`-v + v` (for a Lipschitz critic)  :math:`-v`
     ==============  =======================================  ==============================
 
     In each row of the second column the first term is averaged over real, the second over generated samples.

@@ -119,8 +119,7 @@ class MADE(nn.Module):
 
         Returns:
             x: the draw, shape ``batch_shape + (D,)``.
-            parameters: those of every conditional, shape ``batch_shape + (D, P)``, equal to ``forward(x,
-                context)``.
+            parameters: what ``forward(x, context)`` gives, shape ``batch_shape + (D, P)``.
 
         Raises:
             ValueError: the context does not fit.

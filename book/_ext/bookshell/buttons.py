@@ -1,6 +1,6 @@
 """Buttons in the page's header: Colab and Binder, and downloads that are worth having.
 
-The theme would send Colab to the .md source, which it cannot open, and offer the page's raw MyST for download.
+The theme would send Colab to the .md source, which it cannot open, and offer raw MyST for download.
 The notebooks are generated and published with the site, at ``notebooks/<page>.ipynb``.
 """
 

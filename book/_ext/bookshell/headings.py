@@ -1,8 +1,8 @@
 """Headings keep an address that does not change with the page.
 
-Sphinx makes heading ids from Latin letters, so that Bulgarian headings would be ``id3``, ``id4``, ... and a link
-to one of them would break when a section is added. Chapters put an ASCII label before each heading; here it
-becomes the heading's address, and a heading without one fails the build.
+Sphinx makes heading ids from Latin letters, so that Bulgarian headings would be ``id3``, ``id4``, ... and a
+link to one of them would break when a section is added. Chapters put an ASCII label before each heading;
+here it becomes the heading's address, and a heading without one fails the build.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Everything a page needs comes from the site itself: it opens from a memory stick with no network.
 
-MathJax is copied from the installed package sphinx-mathjax-offline, one script and its fonts. The theme's icon
-script (1.5 MB on every page) gives way to the same icons as a web font. Scripts that no page uses are left out.
+MathJax is copied from the installed package sphinx-mathjax-offline, one script and its fonts. The theme's
+icon script (1.5 MB on every page) gives way to the same icons as a web font.
 """
 
 import re

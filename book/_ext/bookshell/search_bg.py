@@ -1,4 +1,4 @@
-"""Search that finds „правдоподобието“ by „правдоподобие“: one table of endings, read by Python and JavaScript."""
+"""Search that finds „правдоподобието“ by „правдоподобие“: one table, read by Python and JavaScript."""
 
 import json
 from functools import lru_cache

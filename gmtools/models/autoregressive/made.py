@@ -52,7 +52,7 @@ class GaussianMADE(nn.Module):
     r"""Autoregressive model of real variables: each a mixture of Gaussians given those before it.
 
     .. math:: p(x) = \prod_i \sum_{c} \pi_{ic}(x_{<i})\, \mathcal N(x_i \mid \mu_{ic}(x_{<i}),
-    \sigma_{ic}(x_{<i})^2)
+        \sigma_{ic}(x_{<i})^2)
 
     With one component it is a masked autoregressive flow of one layer; with several a conditional may have
     several modes.

@@ -11,7 +11,7 @@ class BoltzmannMachine(nn.Module):
     r"""Boltzmann machine over binary variables, all observed.
 
     .. math:: p(x) = \frac{1}{Z} e^{-E(x)}, \qquad E(x) = -\tfrac12 x^\top W x - b^\top x, \qquad x \in \{0,
-    1\}^D
+        1\}^D
 
     with :math:`W` symmetric with a zero diagonal. The sum :math:`Z` has :math:`2^D` terms: exact up to 16
     variables; beyond, ``pseudo_log_prob`` trains without it.
@@ -95,7 +95,7 @@ def ising(height: int, width: int, coupling: float, field: float = 0.0) -> Boltz
     r"""The Ising model on a lattice with free edges, written with :math:`x = (s + 1) / 2`.
 
     .. math:: p(s) \propto \exp\Big(J \sum_{i \sim j} s_i s_j + h \sum_i s_i\Big), \qquad s \in \{-1, 1\}^{H
-    W}
+        W}
 
     Args:
         height, width: size of the lattice; variables are numbered row by row.

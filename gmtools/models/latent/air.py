@@ -19,7 +19,7 @@ class AIR(nn.Module):
     r"""Attend, infer, repeat: a structured prior over scenes.
 
     .. math:: n \sim p(n) \propto \rho^n,\ n \le T, \qquad z_i^{\text{where}}, z_i^{\text{what}} \sim
-    \mathcal N(0, I),
+        \mathcal N(0, I),
               \qquad x \sim \mathcal N\Big(\sum_{i \le n} \operatorname{paste}(g(z_i^{\text{what}}),
               z_i^{\text{where}}), \sigma^2 I\Big)
 
@@ -28,7 +28,7 @@ class AIR(nn.Module):
     too and needs a score-function gradient. Here the count is summed out,
 
     .. math:: w = \sum_{n=0}^{T} p(n) \prod_{i \le n} \frac{p(z_i)}{q(z_i \mid z_{<i}, x)}\, p(x \mid
-    z_{1:n}), \qquad
+        z_{1:n}), \qquad
               \mathbb E_q[w] = p(x),
 
     which is exact, lies above the paper's bound for any :math:`q(n \mid x)`, and leaves a pathwise gradient.

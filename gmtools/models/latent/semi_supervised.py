@@ -17,7 +17,7 @@ class SemiSupervisedVAE(nn.Module):
     r"""Semi-supervised VAE over data with a few labels.
 
     .. math:: y \sim \operatorname{Cat}(1 / C), \qquad z \sim \mathcal N(0, I), \qquad x \mid y, z \sim p(x
-    \mid y, z)
+        \mid y, z)
 
     with :math:`q(y, z \mid x) = q(y \mid x)\, q(z \mid x, y)`. A labelled point has the bound
     :math:`\mathcal L(x, y) = \mathbb E_{q(z \mid x, y)}[\log p(x, y, z) - \log q(z \mid x, y)]`, an
