@@ -24,13 +24,16 @@ def read_bytes(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         raise Unreadable("Файлът не може да се отвори (символна връзка или липсват права).") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise Unreadable("Това не е обикновен файл.")
         if status.st_size > MAX_BYTES:
             raise Unreadable(f"Файлът е по-голям от {MAX_BYTES // 2**20} MB; изчистете изходите на клетките.")
-        return file.read(MAX_BYTES + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(MAX_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def _text(data: bytes) -> str:

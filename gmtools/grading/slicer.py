@@ -6,12 +6,16 @@ last definition wins, as it does in a kernel, and training loops that define not
 This module runs inside the sandbox, since parsing hostile text is itself a risk.
 """
 
+import __future__
+
 import ast
 import builtins
 import dis
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from types import CodeType
 
 MAGIC = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\?{1,2}\s*)$", re.MULTILINE)
@@ -25,7 +29,7 @@ class Statement:
     """A top-level statement: where it stands, its code, the names it binds and the names it reads."""
 
     cell: int
-    node: ast.stmt
+    code: CodeType
     binds: frozenset[str]
     reads: frozenset[str]
     star: bool  # from module import *
@@ -58,8 +62,11 @@ def cell_name(cell: int) -> str:
     return f"<cell {cell}>"
 
 
-def compiled(statement: ast.stmt, cell: int) -> CodeType:
-    return compile(ast.Module([statement], []), cell_name(cell), "exec", dont_inherit=True)
+def _future(node: ast.stmt) -> int:
+    """The compiler flags of a ``from __future__ import``, which hold for all that follows, as in a kernel."""
+    if not isinstance(node, ast.ImportFrom) or node.module != "__future__":
+        return 0
+    return reduce(or_, (getattr(getattr(__future__, a.name, None), "compiler_flag", 0) for a in node.names))
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -81,8 +88,8 @@ def _changed_parts(node: ast.stmt) -> set[str]:
     return names
 
 
-def _statement(node: ast.stmt, cell: int) -> Statement:
-    code = compiled(node, cell)
+def _statement(node: ast.stmt, cell: int, flags: int) -> Statement:
+    code = compile(ast.Module([node], []), cell_name(cell), "exec", flags, dont_inherit=True)
     binds, reads, star = _changed_parts(node), set(), False
     for part in _codes(code):
         for step in dis.get_instructions(part):
@@ -92,17 +99,19 @@ def _statement(node: ast.stmt, cell: int) -> Statement:
                 binds.add(step.argval)
             elif step.opname == "IMPORT_STAR" or step.argrepr == "INTRINSIC_IMPORT_STAR":
                 star = True
-    return Statement(cell, node, frozenset(binds), frozenset(reads), star)
+    return Statement(cell, code, frozenset(binds), frozenset(reads), star)
 
 
 def statements(cells: list[str]) -> tuple[list[Statement], list[BrokenCell]]:
     """Every top-level statement of the cells that parse, and the cells that do not."""
     found: list[Statement] = []
     broken: list[BrokenCell] = []
+    flags = 0
     for number, source in enumerate(cells, start=1):
         try:
             nodes = ast.parse(without_magics(source)).body
-            found += [_statement(node, number) for node in nodes]
+            flags = reduce(or_, map(_future, nodes), flags)
+            found += [_statement(node, number, flags) for node in nodes]
         except SyntaxError as error:
             broken.append(BrokenCell(number, error.lineno, error.msg, source))
         except (ValueError, RecursionError, MemoryError) as error:

@@ -181,7 +181,7 @@ def main() -> None:
 
 
 def _warm() -> None:
-    """Do once, before forking, what torch does lazily at its first call (and what imports torch._dynamo)."""
+    """Do once, before forking, what Python and torch do lazily at a first call (and what imports torch._dynamo)."""
     import torch._dynamo
     import torch.distributions
     import torch.nn.functional as F
@@ -189,7 +189,13 @@ def _warm() -> None:
     x = torch.randn(2, 3, requires_grad=True)
     F.binary_cross_entropy_with_logits(x, torch.zeros(2, 3), reduction="none").sum().backward()
     torch.distributions.Normal(x, 1.0).log_prob(x).logsumexp(0).sum().backward()
-    wire.frame({}, {"x": torch.zeros(1)})
+    student = LoadedNotebook(["import torch", "def f(x):\n    return (torch.randn(3) * x).sum(-1)"], "f")
+    for count in (False, True):
+        data = _outcome_frame(student.trace("f", torch.randn(2, 3, requires_grad=True), count=count))
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            wire.send(ours, data)
+            wire.receive(theirs)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,109 @@
+"""What an exercise needs is kept, in the notebook's order; the rest never runs."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gmtools.grading.lab import StudentError
+from gmtools.grading.slicer import needed, statements, without_magics
+from gmtools.grading.worker import LoadedNotebook
+
+
+def value(cells, *args, name="f"):
+    return LoadedNotebook(cells, name).trace(name, *args).value
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["def f():\n    return 1", "def f():\n    return 2"], 2),
+        (["k = 1", "def f():\n    return k", "k = 5"], 5),
+        (["from math import *", "def f():\n    return floor(pi)"], 3),
+        (["def g():\n    return h()", "def f():\n    return g()", "def h():\n    return 7"], 7),
+        (["f = lambda: 4"], 4),
+        (["import functools", "@functools.cache\ndef f():\n    return 6"], 6),
+        (["class A:\n    pass", "A.b = 9", "def f():\n    return A.b"], 9),
+        (["try:\n    import nothing_such as m\nexcept ImportError:\n    m = 3", "def f():\n    return m"], 3),
+        (["a, b = 1, 2", "def f():\n    return [b + i for i in range(2)][-1]"], 3),
+        (["def f(): return 1", "this is not python"], 1),
+        (
+            [
+                "%matplotlib inline\n!pip install x\nimport math\nx? \n",
+                "def f():\n    return math.floor(2.5)",
+            ],
+            2,
+        ),
+        (["%%time\ndef f():\n    return 8"], 8),
+        (["%%bash\nrm -rf /", "files = !ls", "def f():\n    return 0"], 0),
+        (["if True:\n    def f():\n        return 11"], 11),
+        (["from __future__ import annotations\ndef f(x: Unknown = None) -> Other:\n    return 12"], 12),
+        (["def f() -> int:\n    global k\n    k = 13\n    return k"], 13),
+    ],
+)
+def test_the_definition_and_what_it_depends_on(cells, expected):
+    assert value(cells) == expected
+
+
+def test_training_code_and_side_effects_do_not_run():
+    cells = [
+        "log = []",
+        "def f():\n    return log",
+        "log.append(1)\nwhile True:\n    pass",
+        "raise ValueError",
+        "exit()",
+    ]
+    assert value(cells) == []
+
+
+def test_a_failed_download_matters_only_to_what_needs_it():
+    cells = ["data = 1 / 0", "def f():\n    return 1", "def g():\n    return data"]
+    assert value(cells) == 1
+    with pytest.raises(StudentError) as caught:
+        value(cells, name="g")
+    assert caught.value.kind == "NameError" and (caught.value.cell, caught.value.line) == (3, 2)
+
+
+def test_nothing_defines_the_name():
+    with pytest.raises(StudentError) as caught:
+        LoadedNotebook(["x = 1", "g = f"], "f")
+    assert caught.value.kind == "Missing"
+
+
+def test_a_broken_cell_is_named():
+    with pytest.raises(StudentError) as caught:
+        LoadedNotebook(["x = 1", "def f(x):\n    return (x"], "f")
+    assert (caught.value.kind, caught.value.cell, caught.value.line) == ("SyntaxError", 2, 2)
+
+
+def test_the_line_is_the_innermost_of_the_students_own():
+    cells = [
+        "import torch",
+        "def helper(x):\n    y = x\n    return torch.ones(2) @ torch.ones(3)",
+        "def f(x):\n    return helper(x)",
+    ]
+    with pytest.raises(StudentError) as caught:
+        value(cells, 1)
+    assert (caught.value.cell, caught.value.line) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    ["(" * 5000, "-" * 50_000 + "1", "x" + ".a" * 50_000, "[" * 90 + "]" * 90, "\0", "a = '" + "\\" * 99],
+)
+def test_hostile_text_costs_its_own_cell(bomb):
+    assert value([bomb, "def f():\n    return 1"]) == 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.text(alphabet="fx=(): \n%!?def\"'[]1", max_size=30), max_size=4))
+def test_any_cells_are_sliced(cells):
+    found, broken = statements(cells)
+    assert len(broken) <= len(cells)
+    assert set(needed(found, "f")) <= set(found)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=60))
+def test_removing_magics_keeps_the_lines(source):
+    if not source.lstrip().startswith("%%"):
+        assert without_magics(source).count("\n") == source.count("\n")
