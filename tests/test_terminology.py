@@ -22,7 +22,7 @@ def blank(match: re.Match) -> str:
 
 
 def mistakes(text: str) -> list[str]:
-    """Wrong terms in `text`, with their line and what to write; quotes of the deck and code are left alone."""
+    """Wrong terms in `text`, with their line and what to write; code and quotes of the deck may hold them."""
     text = CODE.sub(blank, QUOTED.sub(blank, text))
     found = []
     for wrong, right in WRONG:

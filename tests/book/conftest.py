@@ -1,8 +1,12 @@
 """A small book with one of everything, built in a temporary folder as the real one is built."""
 
+import functools
+import http.server
+import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -60,3 +64,39 @@ def built(tmp_path_factory) -> Path:
 def sample() -> SimpleNamespace:
     """How tests make and build books of their own."""
     return SimpleNamespace(write=write_book, notebook=notebook, run=run, header=HEADER)
+
+
+HTML = Path(os.environ.get("BOOK_HTML", REPOSITORY / "_build/html"))  # the real book, built
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The address of the built book on this machine."""
+    assert (HTML / "index.html").exists(), f"there are no pages in {HTML}: run `make book` first"
+    handler = functools.partial(_Quiet, directory=str(HTML))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    chromium_path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    assert chromium_path, "Chromium is missing: apt-get install -y chromium"
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=chromium_path, args=flags)
+        yield chromium
+        chromium.close()

@@ -1,0 +1,144 @@
+"""Search finds every form of a word, and the page that a reader wants comes first."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "book/_ext"))
+
+from bookshell.search_bg import BulgarianSearch, stem  # noqa: E402
+
+FAMILIES = """
+правдоподобие правдоподобието правдоподобия ПРАВДОПОДОБИЕТО
+разпределение разпределението разпределения разпределенията
+апостериорно апостериорното апостериорен апостериорната апостериорни апостериорният апостериорния
+латентен латентна латентната латентни латентните латентният
+променлива променливата променливи променливите
+функция функцията функции функциите
+извадка извадката извадки извадките
+тегло тегла теглата теглото
+граница границата граници границите
+градиент градиентът градиента градиенти градиентите
+поток потокът потока потоци потоците
+признак признаци признаците признака
+алгоритъм алгоритъма алгоритми алгоритмите алгоритъмът
+плътност плътността плътности плътностите
+неравенство неравенството неравенства неравенствата
+преобразуване преобразуването преобразувания преобразуванията
+очакване очакването очаквания очакванията
+модел модели моделът модела моделите
+оценител оценителят оценителя оценители оценителите
+неотместен неотместена неотместени неотместената неотместеният
+слой слоят слоеве слоевете слоя
+критерий критерият критерия критерии критериите
+вариационен вариационният вариационна вариационното
+мрежа мрежата мрежи мрежите
+дивергенция дивергенцията дивергенции
+параметър параметъра параметри параметрите параметърът
+нормализиращ нормализиращия нормализиращи нормализиращият нормализиращите
+упражнение упражнения упражненията
+""".strip().splitlines()
+
+DIFFERENT = [
+    "модел",
+    "мода",
+    "мрежа",
+    "мярка",
+    "граница",
+    "градиент",
+    "поток",
+    "плътност",
+    "оценка",
+    "оценител",
+    "извод",
+    "извадка",
+]
+
+LAPLACE = "lectures/3-inference/30-laplace-approximation"
+IMPORTANCE = "lectures/3-inference/31-importance-sampling"
+BOUND = "lectures/3-inference/33-variational-bound"
+FLOW = "lectures/5-posteriors/55-change-of-variables"
+
+QUERIES = {  # what a reader types: the page that must come first
+    "апроксимация на Лаплас": LAPLACE,
+    "апроксимацията на лаплас": LAPLACE,
+    "ЛАПЛАС": LAPLACE,
+    "хесиана": LAPLACE,
+    "хесианът": LAPLACE,
+    "Стърлинг": LAPLACE,
+    "делта-метод": LAPLACE,
+    "извадка по важност": IMPORTANCE,
+    "извадките по важност": IMPORTANCE,
+    "тегла на важност": IMPORTANCE,
+    "ESS": IMPORTANCE,
+    "ефективен обем": IMPORTANCE,
+    "ефективния обем на извадката": IMPORTANCE,
+    "вариационно приближение": BOUND,
+    "вариационните приближения": BOUND,
+    "долната граница": BOUND,
+    "долна граница": BOUND,
+    "смяна на променливите": FLOW,
+    "СМЯНАТА НА ПРОМЕНЛИВИТЕ": FLOW,
+    "нормализиращ поток": FLOW,
+    "нормализиращите потоци": FLOW,
+    "якобиана": FLOW,
+    "якобиан": FLOW,
+    "означения": "book/notation",
+    "речника": "book/glossary",
+    "поправки": "book/errata",
+    "картата на слайдовете": "book/map",
+    "литература": "book/bibliography",
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_forms_of_a_word_have_one_stem(family):
+    assert len({stem(word) for word in family.split()}) == 1
+
+
+def test_different_words_keep_different_stems():
+    assert len({stem(word) for word in DIFFERENT}) == len(DIFFERENT)
+
+
+def test_stopwords_and_numbers_are_not_indexed():
+    search = BulgarianSearch({})
+    assert not search.word_filter("на") and not search.word_filter("42")
+    assert search.word_filter(stem("ELBO")) and search.word_filter(stem("поток"))
+
+
+@pytest.fixture(scope="module")
+def results(browser, site) -> dict[str, list[str]]:
+    """For every query the pages that the built book's own search returns, best first."""
+    page = browser.new_page()
+    page.goto(f"{site}search.html")
+    page.wait_for_function("typeof Search !== 'undefined' && Search.hasIndex()")
+    found = page.evaluate(
+        """queries => queries.map(query => {
+             const [text, ...terms] = Search._parseQuery(query);
+             return Search._performSearch(text, ...terms).map(result => result[0]).reverse();
+           })""",
+        list(QUERIES),
+    )
+    page.close()
+    return dict(zip(QUERIES, found, strict=True))
+
+
+@pytest.mark.book
+@pytest.mark.browser
+@pytest.mark.parametrize("query", QUERIES)
+def test_query_finds_its_page_first(results, query):
+    assert results[query][:1] == [QUERIES[query]]
+
+
+@pytest.mark.book
+@pytest.mark.browser
+def test_browser_and_builder_have_the_same_stems(browser, site):
+    words = [word for family in FAMILIES for word in family.split()]
+    page = browser.new_page()
+    page.goto(f"{site}search.html")
+    stems = page.evaluate(f"{json.dumps(words)}.map(word => new Stemmer().stemWord(word))")
+    page.close()
+    assert stems == [stem(word) for word in words]
