@@ -227,5 +227,16 @@ def moment_distance(x_p: Tensor, x_q: Tensor) -> Tensor:
     if min(len(x_p), len(x_q)) < 2:
         raise ValueError(f"x_p and x_q have {len(x_p)} and {len(x_q)} points, expected at least two each")
     mean = (x_p.mean(0) - x_q.mean(0)).square().sum()
-    covariance = torch.atleast_2d(x_p.T.cov()) - torch.atleast_2d(x_q.T.cov())
-    return mean + covariance.square().sum()
+    return mean + (covariance(x_p) - covariance(x_q)).square().sum()
+
+
+def covariance(x: Tensor) -> Tensor:
+    """Unbiased covariance ``(D, D)`` of points ``(N, D)``; unlike ``torch.cov`` it compiles whole.
+
+    Chapter: 6-comparison/62-learning-by-comparison
+
+    >>> covariance(torch.tensor([[0.0], [2.0]]))
+    tensor([[2.]])
+    """
+    centred = x - x.mean(0)
+    return centred.T @ centred / (len(x) - 1)

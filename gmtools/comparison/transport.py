@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gmtools.checks import check_count, check_not_nan, check_positive, check_shape
+from gmtools.comparison.ipm import covariance
 from gmtools.comparison.kernels import distances
 
 
@@ -42,7 +43,7 @@ def wasserstein_1d(x_p: Tensor, x_q: Tensor, order: float = 1.0) -> Tensor:
     check_shape("x_q", x_q, "M")
     _check(x_p, x_q, order)
     n, m = len(x_p), len(x_q)
-    levels = torch.cat([torch.arange(1, n + 1) * m, torch.arange(1, m + 1) * n]).unique()  # in units of 1/nm
+    levels = torch.cat([torch.arange(1, n + 1) * m, torch.arange(1, m + 1) * n]).sort().values  # times 1/nm
     width = torch.cat([levels[:1], levels.diff()]).to(x_p) / (n * m)
     i, j = (levels - 1) // m, (levels - 1) // n
     gap = (x_p.sort().values[i.to(x_p.device)] - x_q.sort().values[j.to(x_q.device)]).abs()
@@ -205,7 +206,7 @@ def frechet_distance(x_p: Tensor, x_q: Tensor) -> Tensor:
     _check(x_p, x_q, 2)
     if min(len(x_p), len(x_q)) < 2:
         raise ValueError(f"x_p and x_q have {len(x_p)} and {len(x_q)} points, expected at least two each")
-    cov_p, cov_q = torch.atleast_2d(x_p.T.cov()), torch.atleast_2d(x_q.T.cov())
+    cov_p, cov_q = covariance(x_p), covariance(x_q)
     values, vectors = torch.linalg.eigh(cov_p)
     root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
     cross = torch.linalg.eigvalsh(root @ cov_q @ root).clamp(min=0).sqrt().sum()

@@ -50,7 +50,7 @@ COMPARISONS = {
     "classes": (lambda: by_classification(critic()), {}),
     "saturating": (lambda: by_classification(critic(), "saturating"), {}),
     "wasserstein": (
-        lambda: by_classification(critic(), "wasserstein", penalty=10.0),
+        lambda: by_classification(critic(), "wasserstein", penalty=1.0),
         dict(comparison_steps=3),
     ),
 }

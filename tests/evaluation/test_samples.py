@@ -1,4 +1,4 @@
-"""Laws of two-sample tests, fidelity and calibration: uniform p-values, known coverages, calibrated truths."""
+"""Laws of two-sample tests, fidelity and calibration: uniform p-values, known coverages."""
 
 import math
 
