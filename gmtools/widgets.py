@@ -43,7 +43,9 @@ def glue(name: str, value: float | int | str, digits: int = 3) -> None:
     value = value.item() if hasattr(value, "item") else value
     mime = "application/papermill.record/"
     display(
-        {mime + "text/plain": bulgarian(value, digits)},
+        {
+            mime + "text/plain": repr(bulgarian(value, digits))
+        },  # the page evaluates it: a bare 0,57 is a tuple
         raw=True,
         metadata={"scrapbook": {"name": name, "mime_prefix": mime}},
     )
