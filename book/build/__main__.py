@@ -1,4 +1,7 @@
-"""`python -m book.build`: execute the notebooks, run Sphinx, publish the book into _build/html."""
+"""Execute the notebooks, run Sphinx, publish the book into _build/html.
+
+`python -m book.build nbval` then runs the published notebooks again and compares; each has its own --help.
+"""
 
 import argparse
 import os
@@ -7,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from . import nbval
 from .execute import Result, execute
 from .kernels import use_forked_kernels
 from .site import build_html, build_wheel, prune
@@ -18,6 +22,9 @@ SHOWN = 8  # of the slowest notebooks, and of the failures: one screen
 
 
 def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["nbval"]:
+        return nbval.main(arguments[1:])
     options = _parser().parse_args(arguments)
     book = Book(options.root.resolve())
     store = Store(book.build / ".jupyter_cache")

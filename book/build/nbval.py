@@ -1,4 +1,4 @@
-"""`python -m book.build.nbval`: run the published notebooks again and compare every output.
+"""`python -m book.build nbval`: run the published notebooks again and compare every output.
 
 nbval passes a cell that has no reference output, so first every notebook is held against what the build kept.
 """
@@ -64,7 +64,7 @@ def validate(book: Book, paths: list[Path], jobs: int, threads: int, forked: boo
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m book.build.nbval", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m book.build nbval", description=__doc__)
     parser.add_argument("--root", type=Path, default=Path(), help="the folder with _config.yml")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="notebooks at a time")
     parser.add_argument(
@@ -81,7 +81,3 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     wanted = [published(book, page) for page in book.pages if page.name in options.pages]
     return validate(book, wanted or paths, options.jobs, options.threads, not options.ordinary_kernels)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

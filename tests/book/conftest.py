@@ -44,11 +44,11 @@ def notebook(*cells: str) -> str:
     return HEADER + "# Глава\n" + "".join(f"\n```{{code-cell}} ipython3\n{cell}\n```\n" for cell in cells)
 
 
-def run(module: str, root: Path, *options: str, forked: bool = False) -> subprocess.CompletedProcess:
-    """`python -m book.build...` on the book in `root`; the sample does not need kernels with torch."""
+def run(command: str, root: Path, *options: str, forked: bool = False) -> subprocess.CompletedProcess:
+    """`python -m book.build ...` on the book in `root`; the sample does not need kernels with torch."""
     kernels = [] if forked else ["--ordinary-kernels"]
-    command = [sys.executable, "-m", module, "--root", str(root), *kernels, *options]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    words = [sys.executable, "-m", *command.split(), "--root", str(root), *kernels, *options]
+    return subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="session")
