@@ -52,13 +52,13 @@ def systematic_resampling(log_w: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class ParticleFilter:
-    """Weighted particles of :func:`particle_filter`.
+    r"""Weighted particles of :func:`particle_filter`.
 
     Attributes:
         particles: shape ``(T, K, d)``; those of time t stand for :math:`p(z_t | x_{1..t})`.
         log_w: their normalised log-weights, shape ``(T, K)``.
         ancestors: of which particle of time t - 1 each is the child, shape ``(T, K)``.
-        log_evidence: estimate of :math:`log p(x_{1..T})`, a scalar in nats; its exponential is unbiased.
+        log_evidence: estimate of :math:`\log p(x_{1..T})`, a scalar in nats; its exponential is unbiased.
     """
 
     particles: Tensor

@@ -7,6 +7,7 @@ from sklearn.decomposition import FactorAnalysis
 from sklearn.mixture import GaussianMixture
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
+from gmtools import models
 from gmtools.inference import FactorAnalysisEM, MixtureEM, expectation_maximisation
 
 F64 = torch.float64
@@ -145,6 +146,25 @@ def test_isotropic_factors_reach_the_closed_form_of_probabilistic_pca():
     exact = -0.5 * (6 * math.log(2 * math.pi) + spectrum.log().sum() + 6)
     assert fit.bounds[-1, 1].item() == pytest.approx(exact.item(), abs=1e-9)
     assert fit.parameters.variance[0].item() == pytest.approx(noise.item(), rel=1e-4)
+
+
+def test_results_fit_the_models_of_the_library():
+    mixture = MixtureEM(clusters())
+    factor_analysis = FactorAnalysisEM(factors())
+    torch.manual_seed(0)
+    fit = expectation_maximisation(mixture, mixture.start(3), iterations=5)
+    model = models.GaussianMixture(dim=2, components=3).double().set_(*fit.parameters)
+    torch.testing.assert_close(
+        model.log_prob(mixture.x).mean(), mixture_log_likelihood(mixture.x, fit.parameters)
+    )
+    torch.testing.assert_close(model.posterior(mixture.x).probs, mixture.e_step(fit.parameters))
+    fit = expectation_maximisation(factor_analysis, factor_analysis.start(2), iterations=5)
+    model = models.LinearGaussian(d_x=6, d_z=2).double()
+    model.theta0.data, model.theta1.data = fit.parameters.mean, fit.parameters.loadings
+    model.theta2.data = fit.parameters.variance.log()
+    torch.testing.assert_close(
+        model.posterior(factor_analysis.x).mean, factor_analysis.e_step(fit.parameters).mean
+    )
 
 
 def test_tolerance_stops_early():
