@@ -1,8 +1,9 @@
 """Data to learn from, none of it downloaded at import.
 
 ``toys`` and ``curves`` hold planar densities with known entropy, ``digits`` scikit-learn's digits, ``images``
-MNIST and Fashion-MNIST, ``glyphs`` letters of three alphabets, ``sprites`` shapes with known factors of
-variation, ``image_set`` the form of labelled images and their dequantisation.
+MNIST and Fashion-MNIST, ``photographs`` patches of two real pictures, ``glyphs`` letters of three alphabets,
+``sprites`` shapes with known factors of variation, ``image_set`` the form of labelled images and their
+dequantisation.
 """
 
 from gmtools.data.curves import NoisyCurves, Rings, Spirals, TwoMoons
@@ -10,6 +11,7 @@ from gmtools.data.digits import digits
 from gmtools.data.glyphs import ALPHABETS, FACES, LOOK_ALIKES, GlyphSet, glyphs, jitter
 from gmtools.data.image_set import ImageSet, Splits, dequantise
 from gmtools.data.images import fashion_mnist, mnist
+from gmtools.data.photographs import photo_patches
 from gmtools.data.sprites import FACTORS, SHAPES, factor_grid, render_sprites, sample_factors
 from gmtools.data.toys import Checkerboard, EightGaussians, GaussianGrid, GaussianMixture2D, Pinwheel, Toy
 
@@ -50,6 +52,7 @@ __all__ = [
     "glyphs",
     "jitter",
     "mnist",
+    "photo_patches",
     "render_sprites",
     "sample_factors",
 ]
