@@ -10,7 +10,7 @@ store.py         keeps the outputs where Sphinx finds them
 site.py          runs Sphinx, packs the wheel of gmtools
 notebooks.py     Sphinx extension that writes the .ipynb files ...
 markdown.py      ... from the resolved page, as plain notebook Markdown, and
-inline.py        ... the text inside its paragraphs
+inline.py        ... the text inside its paragraphs; fragments.py puts text into lists and quotations
 nbval.py         runs the published notebooks again and compares; nbval_plugin.py belongs to it
 ===============  =====================================================================================
 """

@@ -18,6 +18,7 @@ from sphinx.locale import admonitionlabels
 from sphinx.util.math import get_node_equation_number
 from sphinx_proof.nodes import _ as translate_proof
 
+from .fragments import folded, list_item, no_pipes, quoted
 from .inline import SKIPPED, Inline
 
 
@@ -93,7 +94,7 @@ class Markdown:
         yield f"**{self._inline.paragraph(node)}**"
 
     def _block_quote(self, node) -> Iterator[Part]:
-        yield _quoted(self._text(node))
+        yield quoted(self._text(node))
 
     def _line_block(self, node) -> Iterator[Part]:
         yield "<br>".join(self._inline.paragraph(line) for line in node.findall(nodes.line))
@@ -118,15 +119,15 @@ class Markdown:
     # --- lists and tables
 
     def _bullet_list(self, node) -> Iterator[Part]:
-        yield "\n".join(_item("- ", self._text(item)) for item in node.children)
+        yield "\n".join(list_item("- ", self._text(item)) for item in node.children)
 
     def _enumerated_list(self, node) -> Iterator[Part]:
         start = node.get("start", 1)
-        yield "\n".join(_item(f"{start + i}. ", self._text(item)) for i, item in enumerate(node.children))
+        yield "\n".join(list_item(f"{start + i}. ", self._text(item)) for i, item in enumerate(node.children))
 
     def _definition_list(self, node) -> Iterator[Part]:
         yield "\n".join(
-            _item("- ", self._definition(item)) for item in node.findall(nodes.definition_list_item)
+            list_item("- ", self._definition(item)) for item in node.findall(nodes.definition_list_item)
         )
 
     def _definition(self, item) -> str:
@@ -149,7 +150,7 @@ class Markdown:
             [" ".join(self._text(cell).split()) for cell in row.findall(nodes.entry)]
             for row in node.findall(nodes.row)
         ]
-        rows = [["".join(_no_pipes(cell)) for cell in row] for row in rows]
+        rows = [["".join(no_pipes(cell)) for cell in row] for row in rows]
         lines = [f"| {' | '.join(row)} |" for row in rows]
         lines.insert(1, "|" + "---|" * len(rows[0]))
         yield "\n".join(lines)
@@ -198,20 +199,20 @@ class Markdown:
             yield heading
             yield from (Code(p.index, folded=True) if isinstance(p, Code) else p for p in parts)
         elif "dropdown" in node.get("classes", ()):
-            yield _folded(head, "\n\n".join(parts))
+            yield folded(head, "\n\n".join(parts))
         elif "exercise" in node.get("classes", ()):
             yield "\n\n".join([heading, *parts])
         elif parts and not head and all(part.startswith(">") for part in parts):
             yield from parts  # a box in a box
         else:
-            yield _quoted((f"**{head}**\n\n" if head else "") + "\n\n".join(parts))
+            yield quoted((f"**{head}**\n\n" if head else "") + "\n\n".join(parts))
 
     def _dropdown_main(self, node) -> Iterator[Part]:
         title, *body = node.children
         text = " ".join(
             span.astext() for span in title.findall(nodes.inline) if "sd-summary-text" in span["classes"]
         )
-        yield _folded(text, self._text(nodes.container("", *[part.deepcopy() for part in body])))
+        yield folded(text, self._text(nodes.container("", *[part.deepcopy() for part in body])))
 
     # --- code cells
 
@@ -236,26 +237,3 @@ class Markdown:
     def _text(self, node: nodes.Element) -> str:
         """Children that cannot hold code cells, as one text."""
         return "\n\n".join(part for part in self.parts(node) if isinstance(part, str))
-
-
-def _item(marker: str, text: str) -> str:
-    return marker + _one_line_math(text).replace("\n", "\n" + " " * len(marker))
-
-
-def _quoted(text: str) -> str:
-    return "\n".join(f"> {line}".rstrip() for line in _one_line_math(text).split("\n"))
-
-
-def _folded(summary: str, text: str) -> str:
-    return f"<details>\n<summary>{summary}</summary>\n\n{text}\n\n</details>"
-
-
-def _one_line_math(text: str) -> str:
-    """Jupyter takes formulas out before it sees quotation marks and indents: keep those out of formulas."""
-    return re.sub(r"\$\$\n.*?\n\$\$", lambda m: " ".join(m[0].split()), text, flags=re.DOTALL)
-
-
-def _no_pipes(cell: str) -> Iterator[str]:
-    """In a table a bar ends the cell, even inside a formula."""
-    for i, piece in enumerate(re.split(r"(?<!\\)\$", cell)):
-        yield piece if i % 2 == 0 else "$" + piece.replace("\\|", "\\Vert ").replace("|", "\\vert ") + "$"
