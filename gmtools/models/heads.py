@@ -37,7 +37,16 @@ class BernoulliHead(nn.Module):
         self.net, self.event_dims = net, event_dims
 
     def forward(self, context: Tensor) -> Distribution:
-        return Independent(Bernoulli(logits=self.net(context)), self.event_dims)
+        return Independent(_Binary(logits=self.net(context), validate_args=False), self.event_dims)
+
+
+class _Binary(Bernoulli):
+    """A Bernoulli whose log-probability passes over memory half as often: on a VAE's step this shows."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        if not torch.compiler.is_compiling() and bool((value * value - value).any()):
+            raise ValueError(f"value has shape {tuple(value.shape)} and entries other than 0 and 1")
+        return value * self.logits - F.softplus(self.logits)
 
 
 class GaussianHead(nn.Module):

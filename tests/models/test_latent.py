@@ -205,6 +205,23 @@ def test_sigmoid_belief_learns_by_vimco():
     )  # at most from -6 log 2 = -4.2 nats to -log 2 = -0.7
 
 
+@pytest.mark.parametrize("name", [n for n in MODELS if n.startswith("vae")])
+def test_bound_in_closed_form_agrees_with_the_weights(name):
+    model = make(name)
+    x = model.sample(3)
+    with torch.no_grad():
+        log_w = model.log_weights(x, 4000)
+        closed = torch.stack([model.bound(x) for _ in range(200)])
+    error = (log_w.var(0) / 4000 + closed.var(0) / 200).sqrt()
+    assert ((log_w.mean(0) - closed.mean(0)).abs() < 5 * error).all()
+    torch._dynamo.reset()
+    torch.manual_seed(3)
+    expected = model.bound(x, 2)
+    torch.manual_seed(3)
+    compiled = torch.compile(model.bound, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(x, 2), expected)
+
+
 def test_vae_learns():
     torch.manual_seed(0)
     x = torch.bernoulli(torch.rand(1, 2, 20).round().expand(50, 2, 20).flatten(0, 1) * 0.9 + 0.05)
@@ -213,7 +230,7 @@ def test_vae_learns():
     bounds = []
     for _ in range(200):
         optimizer.zero_grad()
-        bound = elbo(model.log_weights(x)).mean()
+        bound = model.bound(x).mean()
         (-bound).backward()
         optimizer.step()
         bounds.append(bound.item())
@@ -223,6 +240,8 @@ def test_vae_learns():
 def test_unknown_likelihood_and_too_many_states():
     with pytest.raises(ValueError, match="likelihood is 'poisson'"):
         mlp_vae(4, 2, likelihood="poisson")
+    with pytest.raises(ValueError, match="entries other than 0 and 1"):
+        mlp_vae(4, 2).log_weights(torch.full((2, 4), 0.5))
     with pytest.raises(ValueError, match="dim is 20"):
         SigmoidBeliefNetwork(3, (20,)).log_prob(torch.zeros(1, 3))
     with pytest.raises(ValueError, match="sizes"):
