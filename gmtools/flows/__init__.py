@@ -9,7 +9,7 @@ NVP; ``autoregressive`` MAF and IAF; ``spline`` rational-quadratic splines; ``ro
 from gmtools.flows.autoregressive import Autoregressive, masked_autoregressive_flow
 from gmtools.flows.circle import MobiusMap, circular_features, torus_flow, uniform_angles
 from gmtools.flows.core import Bijection, Compose, Flow, Inverse, standard_normal
-from gmtools.flows.coupling import AffineMap, Coupling, real_nvp
+from gmtools.flows.coupling import AffineMap, Coupling, CouplingStack, real_nvp
 from gmtools.flows.elementwise import Affine, Elementwise, Permute, Sigmoid
 from gmtools.flows.embedding import (
     CircleEmbedding,
@@ -33,6 +33,7 @@ __all__ = [
     "CircleEmbedding",
     "Compose",
     "Coupling",
+    "CouplingStack",
     "Elementwise",
     "Embedding",
     "Flow",

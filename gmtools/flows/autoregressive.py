@@ -63,19 +63,21 @@ class Autoregressive(Bijection):
 
     def forward(self, z, context=None):
         z = self._admit("z", z, context)
+        noise = z.movedim(-1, 0).contiguous()[..., None].unbind()  # D columns (..., 1)
         ladjs = []
 
         def draw(parameters, i):
-            x_i, ladj = self.elementwise.forward(z[..., i], parameters)
+            x_i, ladj = self.elementwise.forward(noise[i], parameters)
             ladjs.append(ladj)
             return x_i
 
         x, _ = self.net.sample_with(draw, z.shape[:-1], context)
-        return x, torch.stack(ladjs).sum(0)
+        return x, torch.cat(ladjs, dim=-1).sum(-1)
 
     def inverse(self, x, context=None):
         x = self._admit("x", x, context)
-        z, ladj = self.elementwise.inverse(x, self.net(x, context))
+        parameters = self.net(x, context).transpose(-1, -2).flatten(-2)  # one row, parameter by parameter
+        z, ladj = self.elementwise.inverse(x, parameters)
         return z, ladj.sum(-1)
 
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Uniform
 
 from gmtools.checks import check_count
-from gmtools.flows.core import Compose
-from gmtools.flows.coupling import Coupling
-from gmtools.flows.elementwise import Elementwise
+from gmtools.flows.core import Bijection, Compose
+from gmtools.flows.coupling import Coupling, CouplingStack
+from gmtools.flows.elementwise import Elementwise, by_dimension
 from gmtools.flows.root import monotone_root
 from gmtools.flows.spline import SplineMap, wrap
 
@@ -38,7 +38,7 @@ class MobiusMap:
         centres: number of centres K.
 
     Shapes:
-        z, x, log-derivative: ``(...)``; parameters: ``(..., 3 K + 1)``.
+        z, x, log-derivative: ``(..., D)``; parameters: ``(..., (3 K + 1) D)``.
 
     Raises:
         ValueError: no centre.
@@ -48,7 +48,7 @@ class MobiusMap:
     Chapter: ``5-posteriors/60-flows-on-sphere-and-torus``
 
     >>> mobius = MobiusMap(centres=2)
-    >>> mobius.forward(torch.tensor([0.5]), torch.zeros(1, 7))
+    >>> mobius.forward(torch.tensor([0.5]), torch.zeros(7))
     (tensor([0.5000]), tensor([0.]))
     """
 
@@ -60,25 +60,28 @@ class MobiusMap:
         self.n_parameters = 3 * centres + 1
 
     def forward(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        moved, slope = self._mixture(z, *self._read(parameters))
-        return wrap(moved + parameters[..., -1]), slope.log()
+        centres, weights, rotation = self._read(parameters)
+        moved, slope = self._mixture(z, centres, weights)
+        return wrap(moved + rotation), slope.log()
 
     def inverse(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        read = self._read(parameters)
-        target = x - parameters[..., -1]
+        centres, weights, rotation = self._read(parameters)
+        target = x - rotation
 
         def equation(angle):
-            moved, slope = self._mixture(angle, *read)
+            moved, slope = self._mixture(angle, centres, weights)
             return moved - target, slope
 
         z = monotone_root(equation, target - math.pi, target + math.pi)
-        return wrap(z), -self._mixture(z, *read)[1].log()
+        return wrap(z), -self._mixture(z, centres, weights)[1].log()
 
-    def _read(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """Centres ``(..., K, 2)`` inside the disc and weights ``(..., K)``."""
+    def _read(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Centres ``(..., D, K, 2)`` inside the disc, weights ``(..., D, K)``, rotation ``(..., D)``."""
+        parameters = by_dimension(parameters, self.n_parameters)
         raw = parameters[..., : 2 * self.centres].unflatten(-1, (self.centres, 2))
         weights = parameters[..., 2 * self.centres : -1].softmax(-1)
-        return self.largest_radius * raw / (1 + raw.square().sum(-1, keepdim=True)).sqrt(), weights
+        centres = self.largest_radius * raw / (1 + raw.square().sum(-1, keepdim=True)).sqrt()
+        return centres, weights, parameters[..., -1]
 
     @staticmethod
     def _mixture(angle: Tensor, centres: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,7 +111,7 @@ def torus_flow(
     hidden: Sequence[int] = (64, 64),
     activation: Callable[[], nn.Module] = nn.SiLU,
     d_context: int = 0,
-) -> Compose:
+) -> Bijection:
     """A flow of D angles, the D-dimensional torus: circular couplings with alternating roles.
 
     One angle, the circle, has nothing to couple with: its layers are elementwise. Costs are those of the map:
@@ -135,7 +138,7 @@ def torus_flow(
     elementwise = SplineMap(kind="circle") if elementwise is None else elementwise
     if dim == 1:
         return Compose(*(Elementwise(1, elementwise, d_context, hidden, activation) for _ in range(layers)))
-    return Compose(
+    return CouplingStack(
         *(
             Coupling(dim, elementwise, hidden, activation, d_context, bool(index % 2), circular_features)
             for index in range(layers)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gmtools.checks import check_count, check_positive
 from gmtools.flows.core import Bijection, Compose
-from gmtools.flows.elementwise import Permute, parameter_net, split_parameters
+from gmtools.flows.elementwise import Permute, parameter_net
 
 
 class AffineMap:
@@ -20,15 +20,16 @@ class AffineMap:
     A raw :math:`e^{\tilde s}` overflows early in training on data as plain as two moons; the bound keeps
     every gradient finite and is close to the identity near zero.
 
-    An elementwise map is what couplings and autoregressive flows apply to each dimension, with parameters
-    that their network computes: ``n_parameters`` of them, all zero giving the identity; ``forward(z,
-    parameters)`` and ``inverse(x, parameters)`` return the value and its log-derivative, elementwise.
+    An elementwise map is what couplings and autoregressive flows apply to each dimension. It has
+    ``n_parameters`` P a dimension, which come in one row ``(..., P D)`` from a network, parameter by
+    parameter; all zero give the identity. ``forward(z, parameters)`` and ``inverse(x, parameters)`` return
+    the value and its log-derivative, elementwise.
 
     Args:
         bound: b, the largest absolute log-scale, positive.
 
     Shapes:
-        z, x, log-derivative: ``(...)``; parameters: ``(..., 2)``, the shift and the raw log-scale.
+        z, x, log-derivative: ``(..., D)``; parameters: ``(..., 2 D)``, the shifts, then the raw log-scales.
 
     Raises:
         ValueError: a bound that is not positive.
@@ -37,7 +38,7 @@ class AffineMap:
 
     Chapter: ``5-posteriors/58-choice-of-transformation``
 
-    >>> AffineMap().forward(torch.tensor([2.0]), torch.tensor([[1.0, 0.0]]))
+    >>> AffineMap().forward(torch.tensor([2.0]), torch.tensor([1.0, 0.0]))
     (tensor([3.]), tensor([0.]))
     """
 
@@ -58,7 +59,7 @@ class AffineMap:
         return z, (-log_scale).expand_as(z)
 
     def _read(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        shift, raw = parameters.unbind(-1)
+        shift, raw = parameters.chunk(2, dim=-1)
         return shift, self.bound * (raw / self.bound).tanh()
 
 
@@ -118,15 +119,59 @@ class Coupling(Bijection):
         return self._move(self._admit("x", x, context), context, self.elementwise.inverse)
 
     def _move(self, event, context, step):
-        first, second = event.split(self.split, dim=-1)
+        first, second, ladj = self.move_halves(*event.split(self.split, dim=-1), context, step)
+        return torch.cat((first, second), dim=-1), ladj
+
+    def move_halves(self, first: Tensor, second: Tensor, context: Tensor | None, step) -> tuple[Tensor, ...]:
+        """Move one half by ``step``, a direction of the elementwise map; returns also the log-determinant."""
         kept, moved = (second, first) if self.swap else (first, second)
         seen = kept if self.features is None else self.features(kept)
-        moved, ladj = step(moved, split_parameters(self.net(seen, context), self.n_moved))
-        halves = (moved, kept) if self.swap else (kept, moved)
-        return torch.cat(halves, dim=-1), ladj.sum(-1)
+        moved, ladj = step(moved, self.net(seen, context))
+        return (moved, kept, ladj.sum(-1)) if self.swap else (kept, moved, ladj.sum(-1))
 
 
-def coupling_stack(dim: int, layers: int, make: Callable[[bool], Bijection]) -> Compose:
+class CouplingStack(Bijection):
+    """Couplings one after the other: what ``Compose`` does, without joining the halves in between.
+
+    Args:
+        couplings: at least one, all of one size and with contexts of one size.
+
+    Raises:
+        ValueError: no coupling, or sizes that differ.
+
+    Chapter: ``5-posteriors/58-choice-of-transformation``
+
+    >>> f = CouplingStack(Coupling(3, AffineMap()), Coupling(3, AffineMap(), swap=True))
+    >>> f(torch.zeros(5, 3))[0].shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(self, *couplings: Coupling):
+        check_count("len(couplings)", len(couplings))
+        sizes = {(c.dim, c.d_context) for c in couplings}
+        if len(sizes) > 1:
+            raise ValueError(f"couplings have (dim, d_context) {sorted(sizes)}, expected one size")
+        super().__init__(couplings[0].dim, couplings[0].d_context)
+        self.couplings = nn.ModuleList(couplings)
+
+    def forward(self, z, context=None):
+        z = self._admit("z", z, context)
+        return self._run([(c, c.elementwise.forward) for c in self.couplings], z, context)
+
+    def inverse(self, x, context=None):
+        x = self._admit("x", x, context)
+        return self._run([(c, c.elementwise.inverse) for c in reversed(self.couplings)], x, context)
+
+    def _run(self, steps, event, context):
+        first, second = event.split(self.couplings[0].split, dim=-1)
+        total = 0.0
+        for coupling, step in steps:
+            first, second, ladj = coupling.move_halves(first, second, context, step)
+            total = total + ladj
+        return torch.cat((first, second), dim=-1), total
+
+
+def alternating_couplings(dim: int, layers: int, make: Callable[[bool], Coupling]) -> Compose:
     """Couplings with alternating roles and one fixed random permutation, next to the data.
 
     Args:
@@ -134,11 +179,12 @@ def coupling_stack(dim: int, layers: int, make: Callable[[bool], Bijection]) -> 
         layers: number of couplings.
         make: called as ``make(swap)`` for each layer.
 
-    >>> coupling_stack(4, 2, lambda swap: Coupling(4, AffineMap(), swap=swap)).dim
+    >>> alternating_couplings(4, 2, lambda swap: Coupling(4, AffineMap(), swap=swap)).dim
     4
     """
     check_count("layers", layers)
-    return Compose(*(make(bool(index % 2)) for index in range(layers)), Permute(torch.randperm(dim)))
+    couplings = CouplingStack(*(make(bool(index % 2)) for index in range(layers)))
+    return Compose(couplings, Permute(torch.randperm(dim)))
 
 
 def real_nvp(
@@ -173,4 +219,4 @@ def real_nvp(
     def layer(swap: bool) -> Coupling:
         return Coupling(dim, AffineMap(bound), hidden, activation, d_context, swap)
 
-    return coupling_stack(dim, layers, layer)
+    return alternating_couplings(dim, layers, layer)

@@ -173,8 +173,7 @@ class Elementwise(Bijection):
         return z, ladj.sum(-1)
 
     def _parameters_of_map(self, context: Tensor | None) -> Tensor:
-        flat = self.net(context) if self.d_context else self.free
-        return split_parameters(flat, self.dim)
+        return self.net(context) if self.d_context else self.free
 
 
 def parameter_net(
@@ -196,11 +195,11 @@ def parameter_net(
     return net
 
 
-def split_parameters(flat: Tensor, dim: int) -> Tensor:
-    """Read ``(..., P * D)``, ordered parameter by parameter, as ``(..., D, P)``.
+def by_dimension(parameters: Tensor, n_parameters: int) -> Tensor:
+    """Read a row of parameters ``(..., P D)``, ordered parameter by parameter, as ``(..., D, P)``.
 
-    >>> split_parameters(torch.arange(6), dim=2)
+    >>> by_dimension(torch.arange(6), n_parameters=3)
     tensor([[0, 2, 4],
             [1, 3, 5]])
     """
-    return flat.unflatten(-1, (-1, dim)).transpose(-1, -2)
+    return parameters.unflatten(-1, (n_parameters, -1)).transpose(-1, -2)

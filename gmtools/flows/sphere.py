@@ -10,7 +10,7 @@ from torch.distributions import Distribution, Independent
 from gmtools.checks import check_count
 from gmtools.flows.circle import ClosedUniform, circular_features
 from gmtools.flows.core import Compose
-from gmtools.flows.coupling import Coupling
+from gmtools.flows.coupling import Coupling, CouplingStack
 from gmtools.flows.elementwise import Permute
 from gmtools.flows.embedding import SphereEmbedding
 from gmtools.flows.spline import SplineMap
@@ -58,10 +58,12 @@ def sphere_flow(
             parts += [SphereEmbedding(), Permute([1, 2, 0]), SphereEmbedding().inverse_bijection]
         longitude = SplineMap(bins, kind="circle")
         height = SplineMap(bins, bound=1.0, kind="interval")
-        parts += [
-            Coupling(2, longitude, hidden, activation, d_context),
-            Coupling(2, height, hidden, activation, d_context, swap=True, features=circular_features),
-        ]
+        parts.append(
+            CouplingStack(
+                Coupling(2, longitude, hidden, activation, d_context),
+                Coupling(2, height, hidden, activation, d_context, swap=True, features=circular_features),
+            )
+        )
     return Compose(*parts, SphereEmbedding())
 
 

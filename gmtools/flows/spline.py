@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from gmtools.checks import check_choice, check_count, check_positive
 from gmtools.flows.autoregressive import Autoregressive, autoregressive_stack
 from gmtools.flows.core import Compose
-from gmtools.flows.coupling import Coupling, coupling_stack
+from gmtools.flows.coupling import Coupling, alternating_couplings
+from gmtools.flows.elementwise import by_dimension
 
 
 def rational_quadratic(
@@ -94,7 +95,7 @@ class SplineMap:
         kind: ``"line"``, ``"interval"`` or ``"circle"``.
 
     Shapes:
-        z, x, log-derivative: ``(...)``; parameters: ``(..., n_parameters)``, with ``3 K - 1`` for a line and
+        z, x, log-derivative: ``(..., D)``; parameters: ``(..., P D)``, where P is ``3 K - 1`` for a line and
         ``3 K + 1`` for an interval or a circle.
 
     Raises:
@@ -106,7 +107,7 @@ class SplineMap:
     Chapter: ``5-posteriors/58-choice-of-transformation``
 
     >>> spline = SplineMap(bins=4)
-    >>> x, log_slope = spline.forward(torch.tensor([0.5, 9.0]), torch.randn(2, spline.n_parameters))
+    >>> x, log_slope = spline.forward(torch.tensor([0.5, 9.0]), torch.randn(2 * spline.n_parameters))
     >>> x[1], log_slope[1]  # beyond the bound
     (tensor(9.), tensor(0.))
     """
@@ -123,12 +124,14 @@ class SplineMap:
         self.n_parameters = 3 * bins + (-1 if kind == "line" else 1)
 
     def forward(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        parameters = by_dimension(parameters, self.n_parameters)
         if self.kind != "circle":
             return self._apply(z, parameters, inverse=False)
         x, ladj = self._apply(wrap(z), parameters[..., :-1], inverse=False)
         return wrap(x + parameters[..., -1]), ladj
 
     def inverse(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        parameters = by_dimension(parameters, self.n_parameters)
         if self.kind != "circle":
             return self._apply(x, parameters, inverse=True)
         z, ladj = self._apply(wrap(x - parameters[..., -1]), parameters[..., :-1], inverse=True)
@@ -210,6 +213,6 @@ def neural_spline_flow(
         return autoregressive_stack(
             dim, layers, lambda order: Autoregressive(dim, spline, hidden, activation, d_context, order)
         )
-    return coupling_stack(
+    return alternating_couplings(
         dim, layers, lambda swap: Coupling(dim, spline, hidden, activation, d_context, swap)
     )

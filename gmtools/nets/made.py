@@ -137,20 +137,22 @@ class MADE(nn.Module):
         out_weight = self.output.weight.unflatten(0, (self.outputs_per_dim, self.dim))
         out_bias = self.output.bias.unflatten(0, (self.outputs_per_dim, self.dim))[..., None]
 
+        weights = [layer.weight for layer in self.layers]
         rows = [_Rows(size, n, out_weight) for size in (self.dim, *(len(b) for b in biases))]
         parameters = []
         for i in range(self.dim):
-            for index, layer in enumerate(self.layers):
-                start, end = len(rows[index + 1].known), self._ends[index][i]
+            for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+                start, end = rows[index + 1].count, self._ends[index][i]
                 if end > start:
-                    known = rows[index].known
-                    new = torch.addmm(biases[index][start:end], layer.weight[start:end, : len(known)], known)
-                    rows[index + 1].append(self.activation(new))
-            known = rows[-1].known
-            theta = torch.addmm(out_bias[:, i], out_weight[:, i, : len(known)], known)  # (P, n)
+                    below = rows[index]
+                    new = torch.addmm(bias[start:end], weight[start:end, : below.count], below.known)
+                    rows[index + 1].append(self.activation(new), end)
+            theta = torch.addmm(out_bias[:, i], out_weight[:, i, : rows[-1].count], rows[-1].known)  # (P, n)
             parameters.append(theta)
             variable = i if self.order is None else self.order[i]
-            rows[0].append(draw(theta.T.reshape(*batch_shape, self.outputs_per_dim), variable).reshape(1, n))
+            rows[0].append(
+                draw(theta.T.reshape(*batch_shape, self.outputs_per_dim), variable).reshape(1, n), i + 1
+            )
         x, theta = rows[0].known.T, torch.stack(parameters).permute(2, 0, 1)
         if self.order is not None:
             x, theta = x[:, self._positions()], theta[:, self._positions()]
@@ -168,12 +170,13 @@ class _Rows:
     def __init__(self, size: int, n: int, like: Tensor):
         buffer = like.new_empty(size, n)
         self.buffer = None if torch.is_grad_enabled() else buffer
-        self.known = buffer[:0]
+        self.known, self.count = buffer[:0], 0
 
-    def append(self, new: Tensor) -> None:
+    def append(self, new: Tensor, count: int) -> None:
+        """Add rows, which makes ``count`` of them."""
         if self.buffer is None:
             self.known = torch.cat((self.known, new))
         else:
-            end = len(self.known) + len(new)
-            self.buffer[len(self.known) : end] = new
-            self.known = self.buffer[:end]
+            self.buffer[self.count : count] = new
+            self.known = self.buffer[:count]
+        self.count = count
