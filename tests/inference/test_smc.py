@@ -31,7 +31,7 @@ def linear_system(T=25, seed=0):
 def test_particle_filter_agrees_with_the_kalman_filter(resample_below):
     arguments, exact = linear_system()
     torch.manual_seed(0)
-    runs = [particle_filter(**arguments, K=500, resample_below=resample_below) for _ in range(30)]
+    runs = [particle_filter(**arguments, K=3000, resample_below=resample_below) for _ in range(30)]
     means = torch.stack([run.mean for run in runs])
     error = means.std(0) / math.sqrt(30)
     assert ((means.mean(0) - exact.mean[0]).abs() < 5 * error + 0.01).all()  # 0.01: the bias of order 1/K
