@@ -10,6 +10,7 @@ from pathlib import Path
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from sphinx import locale
+from sphinx.domains.python import PyObject
 
 SOURCES = Path(__file__).parents[2] / "locales"
 
@@ -53,7 +54,17 @@ def _load(app, config) -> None:
         translator = _prefer(domain, target, config.language)
         if domain == "sphinx":
             app.translator = translator  # what the templates' _() asks
+            _translate_domains(app, translator)
     config.locale_dirs = [str(target), *config.locale_dirs]  # where Sphinx looks for sphinx.js
+
+
+def _translate_domains(app, translator) -> None:
+    """Names that the domains looked up when they were imported, before our catalogues were there."""
+    for domain in app.registry.domains.values():
+        for kind in domain.object_types.values():
+            kind.lname = translator.gettext(str(kind.lname))
+    for field in PyObject.doc_field_types:
+        field.label = translator.gettext(str(field.label))
 
 
 def setup(app) -> None:
