@@ -59,7 +59,7 @@ def find(path: Path) -> list[Submission]:
     for folder, folders, files in os.walk(path, followlinks=False):
         folders[:] = [f for f in folders if not f.startswith(".")]
         for name in files:
-            if name.lower().endswith(".ipynb") and not name.startswith("."):
+            if name.lower().endswith(".ipynb") and not name.startswith("._"):  # macOS leaves those
                 place = Path(folder) / name
                 found.append(Submission(str(place.relative_to(path))[: -len(".ipynb")], str(place)))
     if not found:

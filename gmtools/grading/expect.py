@@ -41,6 +41,8 @@ def expect_tensor(value: Any, shape: tuple[int, ...], dtype: torch.dtype | None 
         raise WrongForm(
             f"Формата на резултата е {found}, а се очаква {wanted} (вижте описанието на функцията)."
         )
+    if not value.dtype.is_floating_point:
+        raise WrongForm(f"Типът на числата е {value.dtype}, а се очакват реални числа (float).")
     if dtype is not None and value.dtype != dtype:
         raise WrongForm(f"Типът на числата е {value.dtype}, а входът е {dtype}; запазете типа на входа.")
     if torch.isnan(value).any():

@@ -133,8 +133,8 @@ def _environment() -> dict[str, str]:
         "PYTHONPATH": str(Path(gmtools.__file__).parent.parent),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONSAFEPATH": "1",
-        # Huge pages for all that Python and torch hold: forking then copies a few hundred entries, not 55 000.
-        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+        # Huge pages for what Python and torch hold: forking copies a few hundred entries, not 55 000.
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=2",
         "PYTHONMALLOC": "malloc",
     }
 

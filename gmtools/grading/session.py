@@ -53,11 +53,17 @@ class RemoteStudent(Student):
         self._zygote, self._cells, self._exercise = zygote, cells, exercise
         self._job: Job | None = None
         self._unloadable: StudentError | None = None
-        self._deaths, self._started = 0, time.monotonic()
+        self._deaths, self._spent = 0, 0.0
 
-    def _seconds(self) -> float:
-        left = self._started + self._zygote.limits.wall_seconds - time.monotonic()
-        return max(min(left, self._zygote.limits.call_seconds), 0.05)
+    def _ask(self, job: Job, message: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[dict, dict]:
+        """Ask, and charge the exercise for the time that the student's side took (and for no other)."""
+        limits, start = self._zygote.limits, time.monotonic()
+        try:
+            return job.ask(
+                message, tensors, max(min(limits.wall_seconds - self._spent, limits.call_seconds), 0.05)
+            )
+        finally:
+            self._spent += time.monotonic() - start
 
     def _load(self) -> Job:
         if self._unloadable is not None:
@@ -66,7 +72,7 @@ class RemoteStudent(Student):
             raise StudentGone("too many")
         if self._job is None:
             job = self._zygote.open()
-            reply, _ = job.ask({"cells": self._cells, "name": self._exercise}, {}, self._seconds())
+            reply, _ = self._ask(job, {"cells": self._cells, "name": self._exercise}, {})
             if "error" in reply:
                 job.close()
                 self._unloadable = _student_error(reply["error"], self._cells)
@@ -85,7 +91,7 @@ class RemoteStudent(Student):
             "count": count,
         }
         try:
-            reply, values = self._load().ask(message, tensors, self._seconds())
+            reply, values = self._ask(self._load(), message, tensors)
             if "error" in reply:
                 raise _student_error(reply["error"], self._cells)
             return _outcome(reply, values)

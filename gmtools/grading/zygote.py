@@ -181,7 +181,7 @@ def main() -> None:
 
 
 def _warm() -> None:
-    """Do once, before forking, what Python and torch do lazily at a first call (and what imports torch._dynamo)."""
+    """Do once, before forking, what Python and torch do lazily at a first call; import torch._dynamo."""
     import torch._dynamo
     import torch.distributions
     import torch.nn.functional as F

@@ -1,0 +1,191 @@
+"""``gmtools grade`` from the command line to the files it leaves."""
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gmtools import cli
+from gmtools.grading import batch, sandbox, solve
+from gmtools.grading.reader import notebook_of
+
+LAB = Path(__file__).parents[2] / "labs" / "1-elbo"
+pytestmark = pytest.mark.skipif(not (LAB.parents[1] / "solutions").is_dir(), reason="solutions/ was removed")
+EVIL = "<script>document.title='pwned'</script>"
+
+
+@pytest.fixture(scope="module")
+def submissions(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("submissions")
+    source = solve.solution_source(LAB)
+    wrong = source.replace("0.5 * (logvar.exp()", "(logvar.exp()")
+    raising = 'def gaussian_kl(mu, logvar):\n    raise ValueError("' + EVIL + '")  # ' + EVIL
+
+    def write(name, cells):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(notebook_of(cells)), encoding="utf-8")
+
+    write("Иван Петров 🙂.ipynb", [source])
+    write("група 2/Мария.ipynb", [wrong])
+    write("=HYPERLINK(1).ipynb", [source])
+    write(f"a{EVIL.replace('/', '')}.ipynb", [source, raising])
+    write("Иван_Петров__.ipynb", [wrong])
+    write("..хитър..ipynb", [source])
+    (folder / "empty.ipynb").write_bytes(b"")
+    (folder / "link.ipynb").symlink_to("/etc/passwd")
+    (folder / "linked folder").symlink_to("/")
+    (folder / "notes.txt").write_text("not a notebook")
+    return folder
+
+
+def grade(submissions, out, *options):
+    return cli.main(["grade", str(LAB), str(submissions), "--out", str(out), "--jobs", "1", *options])
+
+
+@pytest.fixture(scope="module")
+def graded(submissions, tmp_path_factory):
+    out = tmp_path_factory.mktemp("grades")
+    assert grade(submissions, out, "--seed", "5") == 0
+    return out
+
+
+def rows(out):
+    with open(out / "gradebook.csv", encoding="utf-8-sig", newline="") as file:
+        return {row["id"]: row for row in csv.DictReader(file)}
+
+
+def content(out):
+    files = [p for p in sorted(out.rglob("*")) if p.is_file()]
+    return {str(p.relative_to(out)): p.read_bytes() for p in files}
+
+
+def test_everybody_gets_a_mark_or_a_reason(graded):
+    marks = {name: (row["total"], row["status"]) for name, row in rows(graded).items()}
+    assert marks["Иван Петров 🙂"] == ("100", "graded")
+    assert marks["група 2/Мария"][1] == "graded" and 30 < float(marks["група 2/Мария"][0]) < 100
+    assert marks["..хитър."] == ("100", "graded")
+    assert marks["empty"] == ("0", "unreadable") and marks["link"] == ("0", "unreadable")
+    assert len(marks) == 8
+
+
+def test_a_spreadsheet_computes_nothing(graded):
+    raw = (graded / "gradebook.csv").read_bytes()
+    assert raw.startswith(b"\xef\xbb\xbf")
+    cells = [cell for row in rows(graded).values() for cell in row.values()]
+    assert "'=HYPERLINK(1)" in cells
+    assert not [cell for cell in cells if cell[:1] in "=+-@" and cell]
+
+
+def test_pages_hold_no_script_and_stay_in_their_folder(graded):
+    pages = [graded / row["page"] for row in rows(graded).values()]
+    assert len(set(pages)) == 8 and all(p.is_file() and p.parent == graded / "students" for p in pages)
+    for page in [*pages, graded / "index.html"]:
+        text = page.read_text(encoding="utf-8")
+        assert "<script" not in text
+        assert re.search(r'<html lang="bg">', text)
+        assert "изолирано" in text
+
+
+def test_the_page_says_what_happened_and_where(graded):
+    page = next(p for p in (graded / "students").glob("a_script*")).read_text(encoding="utf-8")
+    assert "ValueError (клетка с код 2, ред 2)" in page
+    assert page.count("raise ValueError") == 2, "once in each exercise that runs it, not at every check"
+
+
+def test_hidden_verdicts_are_not_stored(graded):
+    for path in (graded / "results").glob("*.json"):
+        for exercise in json.loads(path.read_text(encoding="utf-8"))["exercises"]:
+            for check in exercise["checks"]:
+                assert not (check["hidden"] and check["status"] == "failed" and check["message"])
+
+
+def test_the_same_seed_gives_the_same_bytes(submissions, graded, tmp_path):
+    assert grade(submissions, tmp_path, "--seed", "5") == 0
+    assert content(tmp_path) == content(graded)
+
+
+def test_resume_grades_only_what_is_missing_or_changed(submissions, graded, tmp_path, monkeypatch):
+    shutil.copytree(graded, tmp_path / "out")
+    lost = next((tmp_path / "out" / "results").glob("*Мария*"))
+    lost.unlink()
+    half = tmp_path / "out" / "results" / ".half.json.1"  # what a kill may leave
+    half.write_text("{")
+    graded_now = []
+    original = batch.grade_all
+
+    def recorded(run, todo, *rest):
+        graded_now.extend(s.id for s in todo)
+        return original(run, todo, *rest)
+
+    monkeypatch.setattr(batch, "grade_all", recorded)
+    assert grade(submissions, tmp_path / "out", "--resume") == 0
+    assert "група 2/Мария" in graded_now and "Иван Петров 🙂" not in graded_now
+    half.unlink()
+    assert content(tmp_path / "out") == content(graded)
+
+
+def test_only_grades_the_one_asked_for(submissions, tmp_path, capsys):
+    assert grade(submissions, tmp_path, "--seed", "5", "--only", "група 2/Мария") == 0
+    assert list(rows(tmp_path)) == ["група 2/Мария"]
+    assert grade(submissions, tmp_path, "--only", "nobody") == 2
+    assert "no submission nobody" in capsys.readouterr().err
+
+
+def test_without_bubblewrap_nothing_is_graded_unless_asked(submissions, tmp_path, monkeypatch, capsys):
+    sandbox._why_not.cache_clear()
+    monkeypatch.setattr(sandbox.shutil, "which", lambda _: None)
+    try:
+        assert grade(submissions, tmp_path) == 2
+    finally:
+        sandbox._why_not.cache_clear()
+    said = capsys.readouterr().err
+    assert "apt-get install bubblewrap" in said and "--tier plain" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_weak_tier_says_so_loudly(submissions, tmp_path, capsys):
+    assert grade(submissions, tmp_path, "--tier", "plain", "--only", "Иван Петров 🙂") == 0
+    assert "NOT ISOLATED" in capsys.readouterr().out
+    assert "НЕИЗОЛИРАНО" in next((tmp_path / "students").iterdir()).read_text(encoding="utf-8")
+
+
+def test_what_cannot_start_is_said(tmp_path, capsys):
+    assert grade(tmp_path, tmp_path / "out") == 2
+    assert cli.main(["grade", str(tmp_path), str(tmp_path)]) == 2
+    assert "no .ipynb" in capsys.readouterr().err
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1200])
+def test_pages_fit_the_screen_and_run_nothing(graded, width):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        said = []
+        page.on("console", lambda message: said.append(message.text))
+        for path in [graded / "index.html", *(graded / "students").iterdir()]:
+            page.goto(path.as_uri())
+            assert page.title() != "pwned"
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
+        browser.close()
+    assert said == []
+
+
+def test_jobs_share_the_work_and_agree(submissions, graded, tmp_path):
+    many = tmp_path / "many"
+    many.mkdir()
+    for i in range(2):
+        shutil.copytree(submissions, many / str(i), ignore=lambda *_: {"linked folder", "link.ipynb"})
+    out = tmp_path / "out"
+    arguments = ["grade", str(LAB), str(many), "--out", str(out), "--jobs", "2", "--seed", "5"]
+    assert cli.main(arguments) == 0
+    totals = {name: row["total"] for name, row in rows(out).items()}
+    alone = {name: row["total"] for name, row in rows(graded).items()}
+    assert totals["0/Иван Петров 🙂"] == totals["1/Иван Петров 🙂"] == "100"
+    assert totals["0/група 2/Мария"] == alone["група 2/Мария"]
