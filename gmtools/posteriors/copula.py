@@ -120,8 +120,14 @@ def quantile(q: Distribution, u: Tensor) -> Tensor:
             [ 1.4208]])
     """
     if isinstance(q, MixtureSameFamily):
-        ends = quantile(q.component_distribution, u[..., None]).detach()
-        return monotone_root(lambda z: (q.cdf(z) - u, q.log_prob(z).exp()), ends.amin(-1), ends.amax(-1))
+        weights, parts = q.mixture_distribution.probs, q.component_distribution
+
+        def excess(z: Tensor) -> tuple[Tensor, Tensor]:
+            z = z[..., None]
+            return (weights * parts.cdf(z)).sum(-1) - u, (weights * parts.log_prob(z).exp()).sum(-1)
+
+        ends = quantile(parts, u[..., None]).detach()
+        return monotone_root(excess, ends.amin(-1), ends.amax(-1), iterations=24)
     try:
         return q.icdf(u)
     except NotImplementedError:
