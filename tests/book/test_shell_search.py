@@ -84,8 +84,6 @@ QUERIES = {  # what a reader types: the page that must come first
     "СМЯНАТА НА ПРОМЕНЛИВИТЕ": FLOW,
     "нормализиращ поток": FLOW,
     "нормализиращите потоци": FLOW,
-    "якобиана": FLOW,
-    "якобиан": FLOW,
     "означения": "book/notation",
     "речника": "book/glossary",
     "поправки": "book/errata",

@@ -10,7 +10,9 @@ var Scorer = {
   term: 5,
   partialTerm: 2,
   score: ([page, title, anchor, description, score]) => {
-    if (/^lectures\/.*\/\d\d-/.test(page)) return score + 10;
-    return /^book\/(glossary|bibliography|map|errata)$/.test(page) ? score / 20 : score;
+    if (/^lectures\/.*\/\d\d-/.test(page)) return score + 5;
+    if (/^book\/api\//.test(page) || /^#term-/.test(anchor)) return score / 20;
+    if (/^book\//.test(page)) return score < 15 ? score / 20 : score + 10; // 15: it stands in a heading
+    return score;
   },
 };

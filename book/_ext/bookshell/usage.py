@@ -56,7 +56,7 @@ class LibraryRoom(SphinxDirective):
         chapters = [slide for slide in slides() if slide.docname in self.env.found_docs]
         for slide in chapters:
             self.env.note_dependency(str(slide.source))
-        lines = []
+        lines = ["```{eval-rst}", f".. py:module:: {room}", "```", ""]
         for name in public_names(module):
             lines += self._entry(room, name, getattr(module, name), chapters)
         holder = nodes.Element()
