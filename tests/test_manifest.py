@@ -43,7 +43,9 @@ def test_manifest_is_the_whole_deck():
 
 
 def test_every_lecture_page_belongs_to_the_manifest():
-    known = {name(slide) for slide in SLIDES} | {f"lectures/{part['dir']}/index" for part in MANIFEST["parts"]}
+    known = {name(slide) for slide in SLIDES} | {
+        f"lectures/{part['dir']}/index" for part in MANIFEST["parts"]
+    }
     found = {p.relative_to(ROOT).with_suffix("").as_posix() for p in (ROOT / "lectures").rglob("*.md")}
     assert found <= known, "rename these after the manifest: <part>/<nn>-<slug>.md"
 
