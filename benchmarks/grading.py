@@ -1,7 +1,9 @@
-"""CPU and wall time the grader takes per submission: ``python benchmarks/grading.py [--count 200] [--jobs 2]``.
+"""CPU and wall time the grader takes per submission: ``python benchmarks/grading.py [--count 200] [--jobs
+2]``.
 
-Grades a folder of made submissions (a third right, a third with a typical mistake, a third empty) and reads the CPU
-time of every process involved from a control group of its own, so it needs root (or a writable cgroup).
+Grades a folder of made submissions (a third right, a third with a typical mistake, a third empty) and reads
+the CPU time of every process involved from a control group of its own, so it needs root (or a writable
+cgroup).
 """
 
 import argparse
@@ -75,8 +77,12 @@ def main() -> None:
             failures = batch.grade_all(run, found, out, pool, lambda _: None)
             wall, cpu = time.perf_counter() - start, meter.seconds() - cpu
             start_up = meter.seconds() - cpu
-        print(f"tier {run.tier}, {options.count} submissions, {options.jobs} processes, {len(failures)} failures")
-        print(f"CPU per submission: {1000 * cpu / options.count:.0f} ms (start-up {start_up:.1f} s CPU, once)")
+        print(
+            f"tier {run.tier}, {options.count} submissions, {options.jobs} processes, {len(failures)} failures"
+        )
+        print(
+            f"CPU per submission: {1000 * cpu / options.count:.0f} ms (start-up {start_up:.1f} s CPU, once)"
+        )
         print(f"wall: {wall:.1f} s, {options.count / wall:.1f} submissions a second")
 
 

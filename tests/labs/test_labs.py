@@ -54,7 +54,7 @@ def test_enough_mutants_and_alternatives_and_a_hundred_points(lab):
     assert marks.possible(loaded) == 100
 
 
-TRIVIAL = ("return None", "return 0", "return torch.zeros({n}.shape[0])", "return torch.ones({n}.shape[0])", "return {n}")
+TRIVIAL = ("return None", "return 0", "return torch.zeros({n}.shape[0])", "return {n}")
 
 
 @graded_lab
