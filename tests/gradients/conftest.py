@@ -8,7 +8,6 @@ from gmtools.gradients import gradient_moments
 def float64_and_seed():
     torch.set_default_dtype(torch.float64)
     torch.manual_seed(0)
-    torch.distributions.Distribution.set_default_validate_args(True)  # torch.compile turns it off for all
     yield
     torch.set_default_dtype(torch.float32)
 
