@@ -78,7 +78,7 @@ def main() -> None:
             wall, cpu = time.perf_counter() - start, meter.seconds() - cpu
             start_up = meter.seconds() - cpu
         print(
-            f"tier {run.tier}, {options.count} submissions, {options.jobs} processes, {len(failures)} failures"
+        print(f"CPU per submission: {1000 * cpu / options.count:.0f} ms (start-up, once: {start_up:.1f} s)")
         )
         print(
             f"CPU per submission: {1000 * cpu / options.count:.0f} ms (start-up {start_up:.1f} s CPU, once)"
