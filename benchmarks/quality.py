@@ -1,8 +1,8 @@
 """How well flows fit: ``python -m benchmarks.quality``. Three seeds, equal budgets, beside zuko's flows.
 
 Both of a pair have the same number of layers, hidden units, steps, batches and the same Adam. Planar data:
-held-out NLL less the data's entropy, which is the KL divergence in nats. Digits: bits per dimension of held-out
-digits, uniformly dequantised.
+held-out NLL less the data's entropy, that is the KL divergence in nats. Digits: bits per dimension, held out,
+uniformly dequantised.
 """
 
 import argparse

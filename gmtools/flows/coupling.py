@@ -51,7 +51,7 @@ class AffineMap:
     def forward(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         shift, log_scale = self._read(parameters)
         x = torch.addcmul(shift, z, log_scale.exp())
-        return x, log_scale.expand_as(x)
+        return x, log_scale if log_scale.shape == x.shape else log_scale.expand_as(x)
 
     def inverse(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         shift, log_scale = self._read(parameters)

@@ -130,29 +130,33 @@ class MADE(nn.Module):
         check_context(context, self.d_context)
         batch_shape = torch.Size(batch_shape)
         n = batch_shape.numel()
+        outputs = self.outputs_per_dim, self.dim
         biases = [layer.bias[:, None] for layer in self.layers]
         if context is not None:
             shift = self.context_layer(context).expand(*batch_shape, -1).reshape(n, -1)
             biases[0] = biases[0] + shift.T  # (H, n)
-        out_weight = self.output.weight.unflatten(0, (self.outputs_per_dim, self.dim))
-        out_bias = self.output.bias.unflatten(0, (self.outputs_per_dim, self.dim))[..., None]
 
-        weights = [layer.weight for layer in self.layers]
-        rows = [_Rows(size, n, out_weight) for size in (self.dim, *(len(b) for b in biases))]
-        parameters = []
+        # blocks[l][i]: number, biases and weights of the units of layer l that variable i needs first
+        sizes = [[b - a for a, b in zip([0, *ends[:-1]], ends, strict=True)] for ends in self._ends]
+        blocks = [
+            list(zip(size, bias.split(size), layer.weight.split(size), strict=True))
+            for bias, layer, size in zip(biases, self.layers, sizes, strict=True)
+        ]
+        out_biases = self.output.bias.unflatten(0, outputs)[..., None].unbind(1)
+        out_weights = self.output.weight.unflatten(0, outputs).unbind(1)
+
+        rows = [_Rows(size, n, self.output.weight) for size in (self.dim, *(len(b) for b in biases))]
+        activation, parameters = self.activation, []
         for i in range(self.dim):
-            for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-                start, end = rows[index + 1].count, self._ends[index][i]
-                if end > start:
-                    below = rows[index]
-                    new = torch.addmm(bias[start:end], weight[start:end, : below.count], below.known)
-                    rows[index + 1].append(self.activation(new), end)
-            theta = torch.addmm(out_bias[:, i], out_weight[:, i, : rows[-1].count], rows[-1].known)  # (P, n)
+            for below, row, block in zip(rows[:-1], rows[1:], blocks, strict=True):
+                count, bias, weight = block[i]
+                if count:
+                    row.append(activation(below.linear(bias, weight)), count)
+            theta = rows[-1].linear(out_biases[i], out_weights[i])  # (P, n)
             parameters.append(theta)
             variable = i if self.order is None else self.order[i]
-            rows[0].append(
-                draw(theta.T.reshape(*batch_shape, self.outputs_per_dim), variable).reshape(1, n), i + 1
-            )
+            x_i = draw(theta.T.reshape(*batch_shape, self.outputs_per_dim), variable)
+            rows[0].append(x_i.reshape(1, n), 1)
         x, theta = rows[0].known.T, torch.stack(parameters).permute(2, 0, 1)
         if self.order is not None:
             x, theta = x[:, self._positions()], theta[:, self._positions()]
@@ -164,19 +168,22 @@ class MADE(nn.Module):
 
 
 class _Rows:
-    """Units computed so far, ``(rows, n)``: filled in place, or concatenated where autograd must look
-    back."""
+    """Units computed so far, ``(rows, n)``: a buffer filled in place, zero where nothing is known yet; where
+    autograd must look back, rows concatenated.
+    """
 
     def __init__(self, size: int, n: int, like: Tensor):
-        buffer = like.new_empty(size, n)
-        self.buffer = None if torch.is_grad_enabled() else buffer
-        self.known, self.count = buffer[:0], 0
+        self.in_place, self.count = not torch.is_grad_enabled(), 0
+        self.known = like.new_zeros(size if self.in_place else 0, n)
 
     def append(self, new: Tensor, count: int) -> None:
-        """Add rows, which makes ``count`` of them."""
-        if self.buffer is None:
-            self.known = torch.cat((self.known, new))
+        end = self.count + count
+        if self.in_place:
+            self.known[self.count : end] = new
         else:
-            self.buffer[self.count : count] = new
-            self.known = self.buffer[:count]
-        self.count = count
+            self.known = torch.cat((self.known, new))
+        self.count = end
+
+    def linear(self, bias: Tensor, weight: Tensor) -> Tensor:
+        """An affine map of the units, by the leading columns of the weight when not all are there."""
+        return torch.addmm(bias, weight if self.in_place else weight[:, : self.count], self.known)

@@ -131,4 +131,4 @@ def test_inverse_autoregressive_flow_draws_in_one_pass():
 
     one_pass = flops(maf.net)
     assert flops(maf.inverse_bijection) == flops(maf.inverse) == one_pass
-    assert 0 < flops(maf) < one_pass
+    assert 0 < flops(maf) <= one_pass

@@ -100,7 +100,7 @@ def test_sampling_multiplies_no_more_than_one_forward_pass():
         made(x)
     with torch.no_grad(), FlopCounterMode(display=False) as sampling:
         made.sample_with(lambda p, i: p[..., 0], (32,))
-    assert 0 < sampling.get_total_flops() < one_pass.get_total_flops()
+    assert 0 < sampling.get_total_flops() <= one_pass.get_total_flops()
 
 
 def test_binary_made_is_a_normalised_distribution():
