@@ -16,11 +16,12 @@ const BULGARIAN = %s;
 class Stemmer {
   stemWord(word) {
     let stem = word.toLowerCase();
-    const fits = (ending) => stem.endsWith(ending) && stem.length - ending.length >= BULGARIAN.shortest;
+    const fits = ([from, to]) =>
+      stem.endsWith(from) && stem.length - from.length + to.length >= BULGARIAN.shortest;
     const replace = ([from, to]) => { stem = stem.slice(0, stem.length - from.length) + to; };
-    const ending = BULGARIAN.endings.find(([from]) => fits(from));
+    const ending = BULGARIAN.endings.find(fits);
     if (ending) replace(ending);
-    for (const pair of BULGARIAN.alternations) if (fits(pair[0])) replace(pair);
+    for (const pair of BULGARIAN.alternations) if (fits(pair)) replace(pair);
     return stem;
   }
 }
@@ -32,12 +33,12 @@ def stem(word: str) -> str:
     """Strip the longest known ending, then level the vowels and consonants that inflection changes."""
     word = word.lower()
 
-    def fits(ending: str) -> bool:
-        return word.endswith(ending) and len(word) - len(ending) >= TABLE["shortest"]
+    def fits(old: str, new: str) -> bool:
+        return word.endswith(old) and len(word) - len(old) + len(new) >= TABLE["shortest"]
 
-    ending = next((pair for pair in ENDINGS if fits(pair[0])), None)
+    ending = next((pair for pair in ENDINGS if fits(*pair)), None)
     for old, new in [*([ending] if ending else []), *TABLE["alternations"]]:
-        if fits(old):
+        if fits(old, new):
             word = word.removesuffix(old) + new
     return word
 
