@@ -1,9 +1,9 @@
 """Learning by comparison: how two sets of samples differ, and how a model learns from the difference.
 
-``ratio`` estimates density ratios, ``divergences`` has the f-divergences with their variational form and the
-Bregman losses, ``scoring`` the proper scoring rules, ``kernels`` and ``ipm`` the integral probability
-metrics, ``transport`` the Wasserstein distances, ``gan`` the adversarial losses, ``two_step`` the loop that
-trains a generator by any of them.
+``pair`` is the running example with its exact answers; ``ratio`` and ``logistic`` estimate density ratios,
+``divergences`` has the f-divergences with their variational form and the Bregman losses, ``scoring`` the
+proper scoring rules, ``kernels`` and ``ipm`` the integral probability metrics, ``transport`` the Wasserstein
+distances, ``gan`` the adversarial losses, ``two_step`` the loop that trains a generator by any of them.
 """
 
 from gmtools.comparison.divergences import (
@@ -31,6 +31,8 @@ from gmtools.comparison.ipm import (
     witness,
 )
 from gmtools.comparison.kernels import KERNELS, Kernel, distances, median_heuristic
+from gmtools.comparison.logistic import logistic_regression
+from gmtools.comparison.pair import GaussianPair
 from gmtools.comparison.ratio import KernelRatio, class_log_ratio, kliep, ratio_by_classification, ulsif
 from gmtools.comparison.scoring import (
     SCORING_RULES,
@@ -66,6 +68,7 @@ __all__ = [
     "Comparison",
     "FDivergence",
     "GanLoss",
+    "GaussianPair",
     "Kernel",
     "KernelRatio",
     "ScoringRule",
@@ -87,6 +90,7 @@ __all__ = [
     "gan_loss",
     "gradient_penalty",
     "kliep",
+    "logistic_regression",
     "median_heuristic",
     "mmd2",
     "moment_distance",
