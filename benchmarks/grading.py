@@ -77,12 +77,8 @@ def main() -> None:
             failures = batch.grade_all(run, found, out, pool, lambda _: None)
             wall, cpu = time.perf_counter() - start, meter.seconds() - cpu
             start_up = meter.seconds() - cpu
-        print(
+        print(f"tier {run.tier}, {options.count} submissions, {options.jobs} jobs, {len(failures)} failures")
         print(f"CPU per submission: {1000 * cpu / options.count:.0f} ms (start-up, once: {start_up:.1f} s)")
-        )
-        print(
-            f"CPU per submission: {1000 * cpu / options.count:.0f} ms (start-up {start_up:.1f} s CPU, once)"
-        )
         print(f"wall: {wall:.1f} s, {options.count / wall:.1f} submissions a second")
 
 

@@ -118,6 +118,7 @@ def _walls(tier: str) -> list[str]:
                 made.add(parent)
         command += ["--ro-bind", str(path), str(path)]
     command += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
+    command += ["--remount-ro", "/dev", "--remount-ro", "/"]  # bwrap's own folders belong to the jobs' user
     for name, value in _environment().items():
         command += ["--setenv", name, value]
     return command

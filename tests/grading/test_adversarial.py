@@ -7,6 +7,7 @@ survive.
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -206,8 +207,18 @@ def test_answers_and_other_submissions_cannot_be_seen(lab, zygote, tmp_path):
 def test_nothing_can_be_written_but_what_goes_with_the_process(lab, zygote):
     if zygote.tier == "plain":
         return  # the tier that protects no file says so in every report
-    attempt = "[p for p in ('/', '/usr', '/tmp', '/dev/shm', os.__file__) if os.access(p, os.W_OK)]"
-    assert message_of(lab, zygote, attempt).endswith(": ['/tmp', '/dev/shm']")
+    package = Path(batch.__file__).parents[1]
+    folders = {
+        Path(sys.prefix),
+        package,
+        *package.parents,
+        *Path(sys.prefix).parents,
+        *map(Path, ("/dev", "/usr")),
+    }
+    attempt = f"[p for p in {sorted(map(str, folders))!r} if os.access(p, os.W_OK)]"
+    assert message_of(lab, zygote, attempt).endswith(": []")
+    attempt = "[p for p in ('/tmp', '/dev/shm', os.__file__, '/dev/null') if os.access(p, os.W_OK)]"
+    assert message_of(lab, zygote, attempt).endswith(": ['/tmp', '/dev/shm', '/dev/null']")
     cells = cells_with("open('/tmp/planted', 'w').write('x')\nimport os", RIGHT)
     result_of(lab, zygote, cells, "gaussian_kl")
     assert message_of(lab, zygote, "os.listdir('/tmp') + os.listdir('/dev/shm')").endswith(": []")
