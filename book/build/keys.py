@@ -38,10 +38,15 @@ def dependencies(book: Book, page: Page) -> set[Path]:
         if path not in found:
             found.add(path)
             package = ".".join(path.parent.relative_to(book.root).parts)
-            waiting |= _files(_imports(path.read_text("utf8"), package), folders)
+            waiting |= _files(_imports_of(path, package), folders)
     packages = {path.parent for path in found if path.name == "__init__.py"}
     found |= {data for package in packages for data in _data(package)}
     return found | set(labs.files(page)) if page.is_lab else found
+
+
+@cache
+def _imports_of(path: Path, package: str) -> set[str]:
+    return _imports(path.read_text("utf8"), package)
 
 
 def _imports(source: str, package: str) -> set[str]:
