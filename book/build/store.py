@@ -33,7 +33,7 @@ class Store:
             data = self._cache.match_cache_notebook(page.notebook).data
         except KeyError:
             return None
-        if "key" not in data:
+        if not {"key", "execution_seconds", "slowest_cell"} <= data.keys():  # not written by `save`
             return None
         return Run(data["key"], data["execution_seconds"], data["slowest_cell"])
 
