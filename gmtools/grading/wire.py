@@ -25,9 +25,17 @@ MAX_DEPTH = 16
 HEADER = struct.Struct("!II")
 LAYERS = {"Linear": nn.Linear, "Tanh": nn.Tanh, "Softplus": nn.Softplus, "Unflatten": nn.Unflatten}
 CODES = {
-    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
-    torch.bool: "BOOL", torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8",
-}  # fmt: skip
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.bool: "BOOL",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+}
 
 
 class ProtocolError(Exception):
