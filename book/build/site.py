@@ -12,7 +12,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from jupyter_book.sphinx import REDIRECT_TEXT, build_sphinx
+from jupyter_book.sphinx import build_sphinx
 from sphinx.util.console import nocolor
 
 from .sources import Book, Page
@@ -21,6 +21,11 @@ from .store import Store
 WARNING = re.compile(
     r"^(?:\x1b\[\d+m)?(?P<path>/\S+?\.\w+):(?:\d+:)? (?:WARNING|ERROR|CRITICAL)", re.MULTILINE
 )
+HOME = """<!DOCTYPE html>
+<html lang="{language}"><head><meta charset="utf-8"><title>{title}</title>
+<meta http-equiv="refresh" content="0; url={url}"></head>
+<body><main><h1><a href="{url}">{title}</a></h1></main></body></html>
+"""
 ZIP_EPOCH = "315532800"  # 1980: the dates in the wheel do not change from build to build
 
 
@@ -68,7 +73,10 @@ def build_html(book: Book, store: Store, stale: list[Page], everything: bool = F
 def open_at_first_page(book: Book) -> None:
     """The site's own address leads to the first page of _toc.yml, wherever that lies."""
     if book.root_page != "index":
-        text = REDIRECT_TEXT.format(first_page=f"{book.root_page}.html")
+        language = book.config.get("sphinx", {}).get("config", {}).get("language", "en")
+        text = HOME.format(
+            language=language, title=book.config.get("title", ""), url=f"{book.root_page}.html"
+        )
         (book.html / "index.html").write_text(text, "utf8")
 
 

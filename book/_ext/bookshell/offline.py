@@ -13,13 +13,7 @@ from sphinx.util.fileutil import copy_asset_file
 MATHJAX = "tex-mml-chtml.js"
 FONTS = "output/chtml/fonts/woff-v2"
 ICON_SCRIPT = re.compile(r"<script[^>]*scripts/fontawesome\.js[^>]*></script>\s*")
-UNUSED = ("scripts/fontawesome.js", "vendor/fontawesome/webfonts/*.ttf", "**/*.map", "**/*.LICENSE.txt")
-
-HOME = """<!DOCTYPE html>
-<html lang="{language}"><head><meta charset="utf-8"><title>{title}</title>
-<meta http-equiv="refresh" content="0; url={url}"></head>
-<body><main><h1><a href="{url}">{title}</a></h1></main></body></html>
-"""
+UNUSED = ("scripts/fontawesome.js", "vendor/fontawesome/webfonts/*.ttf", "**/*.map")
 
 
 def mathjax_folder() -> Path:
@@ -44,18 +38,10 @@ def _remove_unused(app) -> None:
             file.unlink()
 
 
-def _write_home(app) -> None:
-    """The site's front door leads to the welcome page."""
-    root = app.config.root_doc
-    page = HOME.format(language=app.config.language, title=app.config.html_title, url=f"{root}.html")
-    (Path(app.outdir) / "index.html").write_text(page, encoding="utf-8")
-
-
 def _finish(app, exception) -> None:
     if exception is None and app.builder.format == "html":
         _copy_mathjax(app)
         _remove_unused(app)
-        _write_home(app)
 
 
 def _drop_thebe(app, config) -> None:
