@@ -7,7 +7,14 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    as_completed,
+    wait,
+)
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
@@ -18,6 +25,8 @@ from gmtools.grading import marks, reader
 from gmtools.grading.lab import Lab, load_graded, solutions_folder
 from gmtools.grading.sandbox import Limits, Zygote
 from gmtools.grading.session import RemoteStudent
+
+AHEAD = 64  # submissions handed out at a time: memory does not grow with the batch
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ def _lab(folder: str) -> Lab:
 
 
 @cache
-def _zygote(tier: str, limits: Limits) -> Zygote:
+def shared_zygote(tier: str, limits: Limits) -> Zygote:
     """This process's sandbox, shared by all it grades."""
     zygote = Zygote(tier, limits)
     atexit.register(zygote.close)
@@ -127,7 +136,7 @@ def grade_one(run: Run, submission: Submission) -> dict[str, Any]:
         cells = reader.code_cells(data)
     except reader.Unreadable as reason:
         return result | {"status": "unreadable", "reason": str(reason)}
-    exercises = grade_cells(lab, cells, _zygote(run.tier, run.limits), run.seed)
+    exercises = grade_cells(lab, cells, shared_zygote(run.tier, run.limits), run.seed)
     broken = any(c["status"] == "broken check" for e in exercises for c in e["checks"])
     return result | {
         "status": "look" if broken else "graded",
@@ -167,9 +176,21 @@ def finished(run: Run, out: Path, submission: Submission) -> bool:
     return same and result.get("sha256") == digest
 
 
+class Here(Executor):
+    """Does the work in this process at once: a single job needs no second import of torch."""
+
+    def submit(self, function: Callable, /, *args: Any, **kwargs: Any) -> Future:
+        future: Future = Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
 def executor(jobs: int) -> Executor:
-    """Processes on this machine, each with a sandbox of its own."""
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    """Processes on this machine, each with a sandbox of its own; this process if one is enough."""
+    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) if jobs > 1 else Here()
 
 
 def grade_all(
@@ -181,14 +202,21 @@ def grade_all(
         The ids that the grader itself failed on, with the error; empty when every one got a mark or a reason.
     """
     (out / "results").mkdir(parents=True, exist_ok=True)
-    futures = {pool.submit(grade_one, run, submission): submission for submission in submissions}
+    running: dict[Future, Submission] = {}
     failures = []
-    for future in as_completed(futures):
-        submission = futures.pop(future)
-        try:
-            text = json.dumps(future.result(), ensure_ascii=False, indent=1, sort_keys=True)
-            write_atomically(result_path(out, submission), text + "\n")
-        except Exception as error:
-            failures.append(f"{reader.printable(submission.id)}: {type(error).__name__}: {error}")
-        done(submission)
+
+    def keep(finished: Iterable[Future]) -> None:
+        for future in finished:
+            submission = running.pop(future)
+            try:
+                text = json.dumps(future.result(), ensure_ascii=False, indent=1, sort_keys=True)
+                write_atomically(result_path(out, submission), text + "\n")
+            except Exception as error:
+                failures.append(f"{reader.printable(submission.id)}: {type(error).__name__}: {error}")
+            done(submission)
+
+    for submission in submissions:
+        running[pool.submit(grade_one, run, submission)] = submission
+        keep(wait(running, None if len(running) >= AHEAD else 0, FIRST_COMPLETED).done)
+    keep(as_completed(list(running)))
     return failures

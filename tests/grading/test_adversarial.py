@@ -2,9 +2,11 @@
 
 Every case replaces the body of the first exercise; the second is answered honestly in the same notebook and
 must keep its full mark. The fork bombs and floods are bounded: were the walls to fail, the machine would
-survive.
+survive. Every case runs in the strongest tier of this machine, and a short set in the others; with
+GMTOOLS_EVERY_TIER=1 (``make tiers``) every case runs in every tier.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -14,12 +16,13 @@ import pytest
 
 from gmtools.grading import batch, marks, solve
 from gmtools.grading.lab import load_graded
+from gmtools.grading.reader import code_cells, notebook_of
 from gmtools.grading.sandbox import Limits, Zygote, choose_tier
 from gmtools.grading.session import RemoteStudent
 
 LAB = Path(__file__).parents[2] / "labs" / "1-elbo"
 TIERS = (["root"] if os.geteuid() == 0 else []) + ["user", "plain"]
-LIMITS = Limits(call_seconds=3, wall_seconds=20, cpu_seconds=10, memory_mb=512, file_mb=16)
+LIMITS = Limits(call_seconds=2, wall_seconds=20, cpu_seconds=10, memory_mb=512, file_mb=16)
 RIGHT = "0.5 * (logvar.exp() + mu**2 - 1 - logvar).sum(-1)"
 ZEROS = "torch.zeros(mu.shape[0], dtype=mu.dtype)"
 SECRET = "a-secret-of-the-graders"
@@ -79,6 +82,33 @@ class Fake:
         return lambda *a, **k: self
 return Fake()
 """
+TO_EVERY_SOCKET = """
+import os, struct, time
+def say(data):
+    for descriptor in range(3, 64):
+        try:
+            os.write(descriptor, data)
+        except OSError:
+            pass
+"""
+SAFETENSORS = """
+header = b'{"0": {"dtype": "F32", "shape": [1099511627776], "data_offsets": [0, 4398046511104]}}'
+data = len(header).to_bytes(8, "little") + header
+text = b'{"value": {"tensor": "0"}, "gradients": null, "changed": []}'
+say(struct.pack("!II", len(text), len(data)) + text + data)
+"""
+CYCLE = """
+text = b'{"value": ' + b'{"list": [' * 50 + b']}' * 50 + b', "gradients": null, "changed": []}'
+say(struct.pack("!II", len(text), 0) + text)
+"""
+PICKLE = """
+import pickle
+class Boom:
+    def __reduce__(self):
+        return os.abort, ()
+data = pickle.dumps(Boom())
+say(struct.pack("!II", 2, len(data)) + b"{}" + data)
+"""
 HOSTILE_ERROR = """
 class E(Exception):
     def __str__(self):
@@ -137,17 +167,88 @@ CASES = {
     "no more memory limit": ("import resource as r\nr.setrlimit(r.RLIMIT_AS, (-1, -1))", RIGHT, 0),
     "mounts": ("import ctypes\nassert ctypes.CDLL(None).umount2(b'/tmp', 2) == 0", RIGHT, 0),
     "new namespaces": ("import ctypes\nassert ctypes.CDLL(None).unshare(0x10000000) == 0", RIGHT, 0),
+    "a header of 8 GB": (TO_EVERY_SOCKET + "say(b'\\xff' * 8)", RIGHT, 0),
+    "half a frame": (TO_EVERY_SOCKET + "say(b'\\0\\0')", RIGHT, 0),
+    "a frame that never ends": (TO_EVERY_SOCKET + "say(struct.pack('!II', 99, 0)); time.sleep(60)", RIGHT, 0),
+    "a million brackets": (TO_EVERY_SOCKET + "say(struct.pack('!II', 10**6, 0) + b'[' * 10**6)", RIGHT, 0),
+    "a frame of a list": (TO_EVERY_SOCKET + "say(struct.pack('!II', 4, 0) + b'[[]]')", RIGHT, 0),
+    "not UTF-8": (TO_EVERY_SOCKET + "say(struct.pack('!II', 2, 0) + b'\\xff\\xfe')", RIGHT, 0),
+    "a tensor larger than its data": (TO_EVERY_SOCKET + SAFETENSORS, RIGHT, 0),
+    "a value without a bottom": (TO_EVERY_SOCKET + CYCLE, RIGHT, 0),
+    "a pickle for a tensor": (TO_EVERY_SOCKET + PICKLE, RIGHT, 0),
     "traces another process": ("import ctypes\nassert ctypes.CDLL(None).ptrace(16, 1, 0, 0) == 0", RIGHT, 0),
 }  # fmt: skip
-NOT_PLAIN = {
-    "memory through files"
-}  # there /dev/shm is the machine's own; the size of a file is limited all the same
+
+
+HELPER = "def kl(m, l):\n    return 0.5 * (l.exp() + m**2 - 1 - l).sum(-1)"
+GOOD, BAD = (f"def gaussian_kl(mu, logvar):\n    return {value}" for value in (RIGHT, ZEROS))
+
+# name: (the cells that answer the first exercise, its points)
+NOTEBOOKS = {
+    "the last definition wins": ([BAD, GOOD], 30),
+    "the last definition wins, though wrong": ([GOOD, BAD], 0),
+    "a lambda": ([f"gaussian_kl = lambda mu, logvar: {RIGHT}"], 30),
+    "defined under a condition": (["if True:\n    " + GOOD.replace("\n", "\n    ")], 30),
+    "a helper of its own": ([HELPER, "gaussian_kl = kl"], 30),
+    "an object that can be called": (
+        [
+            HELPER,
+            "class KL:\n    def __call__(self, mu, logvar):\n        return kl(mu, logvar)",
+            "gaussian_kl = KL()",
+        ],
+        30,
+    ),
+    "type hints": (
+        ["from torch import Tensor", GOOD.replace("(mu, logvar)", "(mu: Tensor, logvar: Tensor) -> Tensor")],
+        30,
+    ),
+    "star import": (["from math import *", GOOD.replace("0.5", "sqrt(0.25)")], 30),
+    "an import that is missing here": (["import no_such_module", GOOD], 30),
+    "an import that is missing and needed": (
+        ["import no_such_module", BAD.replace("torch.", "no_such_module.")],
+        0,
+    ),
+    "training code that never ends": (["while True:\n    pass", GOOD], 30),
+    "a loop in what it needs": (["while True:\n    half = 0.5", GOOD.replace("0.5", "half")], 0),
+    "shell and magics": (["!rm -rf /\n%load_ext x", "%%bash\nrm -rf /", "%time pass\n" + GOOD], 30),
+    "top-level await": (["await something()", GOOD], 30),
+    "a broken cell": (["def broken(:", GOOD], 30),
+    "its own cell broken": (["def gaussian_kl(mu, logvar:\n    return 0"], 0),
+    "a null byte": (["x = '\0'", GOOD], 30),
+    "ten thousand parentheses": (["(" * 10**4 + ")" * 10**4, GOOD], 30),
+    "a long chain of operators": (["x = " + "-" * 10**5 + "1", GOOD], 30),
+    "an enormous constant": (["x = 10**10**10", GOOD], 30),
+    "a lone surrogate": (["x = '\ud800'", GOOD], 30),
+    "Windows line ends": ([GOOD.replace("\n", "\r\n")], 30),
+    "torch taken away": (["import sys\nsys.modules['torch'] = None", GOOD], 30),
+    "builtins taken away": (["sum = len = isinstance = None\n__builtins__ = {}", GOOD], 30),
+    "deleted at the end": ([GOOD, "del gaussian_kl"], 30),
+    "names in Cyrillic": (["половин = 0.5", GOOD.replace("0.5", "половин")], 30),
+    "a decorator that detaches": (["@torch.no_grad()\n" + GOOD], 26),
+    "an exit among the definitions": (["import os\nhalf = os._exit(0)", GOOD.replace("0.5", "half")], 0),
+    "an answer for the cell's number": ([BAD.replace("return", "return  # <cell 99>\\\n   ")], 0),
+    "five thousand cells": ([*(f"x{i} = {i}" for i in range(5000)), GOOD], 30),
+}
+SHORT = {
+    "honest", "infinite loop", "os._exit", "segmentation fault", "memory in Python", "forks",
+    "starts a program", "kills everybody", "opens a socket", "forged replies", "equal to everything",
+    "patches comparisons and checks", "reads the callers' frames", "closes every file", "no more memory limit", "new namespaces",
+    "the last definition wins", "shell and magics",
+}  # fmt: skip
+EVERY_TIER = os.environ.get("GMTOOLS_EVERY_TIER") == "1"
+
+
+def in_tiers(table):
+    pairs = [(t, case) for t in TIERS for case in table if t == TIERS[0] or EVERY_TIER or case in SHORT]
+    return pytest.mark.parametrize(("zygote", "case"), pairs, indirect=["zygote"])
 
 
 @pytest.fixture(scope="module", params=TIERS)
 def zygote(request):
-    with Zygote(choose_tier(request.param), LIMITS) as opened:
-        yield opened
+    opened = batch.shared_zygote(choose_tier(request.param), Limits())
+    usual, opened.limits = opened.limits, LIMITS
+    yield opened
+    opened.limits = usual
 
 
 @pytest.fixture(scope="module")
@@ -157,10 +258,9 @@ def lab():
 
 def cells_with(before: str, returned: str) -> list[str]:
     body = "".join(f"    {line}\n" for line in before.strip().splitlines())
-    helper = "def kl(m, l):\n    return 0.5 * (l.exp() + m**2 - 1 - l).sum(-1)"
     return [
         solve.solution_source(LAB),
-        helper,
+        HELPER,
         f"def gaussian_kl(mu, logvar):\n{body}    return {returned}\n",
     ]
 
@@ -173,16 +273,36 @@ def result_of(lab, zygote, cells, exercise):
         student.close()
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_mark_is_the_right_one(case, lab, zygote):
-    before, returned, points = CASES[case]
-    cells = cells_with(before, returned)
+def assert_mark(lab, zygote, cells, points):
     first = result_of(lab, zygote, cells, "gaussian_kl")
     statuses = [(c["status"], c["message"]) for c in first["checks"]]
     if points is not None:  # None: any mark for what the function computes
         assert first["earned"] == points, statuses
     assert "broken check" not in [status for status, _ in statuses], statuses
     assert result_of(lab, zygote, cells, "bernoulli_log_likelihood")["earned"] == 30
+
+
+@in_tiers(CASES)
+def test_the_mark_is_the_right_one(zygote, case, lab):
+    before, returned, points = CASES[case]
+    assert_mark(lab, zygote, cells_with(before, returned), points)
+
+
+@in_tiers(NOTEBOOKS)
+def test_every_form_of_notebook_gets_what_it_deserves(zygote, case, lab):
+    cells, points = NOTEBOOKS[case]
+    answers = solve.definitions(solve.solution_source(LAB))
+    others = [
+        "import torch",
+        "import torch.nn.functional as F",
+        *(v for k, v in answers.items() if k != "gaussian_kl"),
+    ]
+    notebook = json.dumps(notebook_of([*others, *cells]))
+    assert_mark(lab, zygote, code_cells(notebook.encode()), points)
+
+
+def test_there_are_enough_cases():
+    assert len(CASES) + len(NOTEBOOKS) >= 80 and {*CASES, *NOTEBOOKS} >= SHORT
 
 
 def message_of(lab, zygote, expression):

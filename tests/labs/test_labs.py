@@ -9,11 +9,11 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from gmtools.grading import marks, solve, verify
+from gmtools.grading import batch, marks, solve, verify
 from gmtools.grading.lab import load_graded, load_public, solutions_folder
 from gmtools.grading.notebook import NamespaceStudent
 from gmtools.grading.reader import code_cells
-from gmtools.grading.sandbox import Zygote, choose_tier
+from gmtools.grading.sandbox import Limits, choose_tier
 from gmtools.grading.slicer import without_magics
 
 ROOT = Path(__file__).parents[2]
@@ -25,8 +25,9 @@ graded_lab = pytest.mark.parametrize("lab", GRADED, ids=lambda p: p.name)
 
 @pytest.fixture(scope="module")
 def zygote():
-    with Zygote(choose_tier()) as opened:  # fails, and says what to install, where nothing isolates
-        yield opened
+    return batch.shared_zygote(
+        choose_tier(), Limits()
+    )  # fails, and says what to install, where nothing isolates
 
 
 def test_there_are_labs():
