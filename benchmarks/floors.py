@@ -43,7 +43,7 @@ class CouplingFloor:
             h = F.relu(F.linear(h, *second))
             shift, raw = F.linear(h, *third).chunk(2, dim=-1)
             log_scale = self.bound * torch.tanh(raw / self.bound)
-            b = (b - shift) * torch.exp(-log_scale)
+            b = torch.addcmul(shift, b, torch.exp(-log_scale))
             ladj = ladj - log_scale.sum(-1)
             a, b = b, a
         return -(normal_log_prob(torch.cat((a, b), dim=-1)) + ladj).mean()
@@ -71,7 +71,7 @@ class AutoregressiveFloor:
                     h2[i - 1 : i] = F.relu(torch.addmm(b2[i - 1 : i], w2[i - 1 : i, :i], h1[:i]))
                 shift, raw = torch.addmm(b3[:, i], w3[:, i, :i], h2[:i])
                 log_scale = self.bound * torch.tanh(raw / self.bound)
-                x[i] = torch.addcmul(shift, z[i], torch.exp(log_scale))
+                x[i] = (z[i] - shift) * torch.exp(log_scale)
                 log_scales.append(log_scale)
             torch.stack(log_scales).sum(0)
             x = x.flip(0)
