@@ -1,4 +1,5 @@
 import pytest
+import torch
 from torch.distributions import Distribution
 
 
@@ -6,3 +7,15 @@ from torch.distributions import Distribution
 def distributions_validate():
     """torch.compile switches validation off for the whole process, and wrong arguments would go unnoticed."""
     Distribution.set_default_validate_args(True)
+
+
+@pytest.fixture
+def compile_whole():
+    """Compile a function to one graph, with validation off as torch.compile does when first used."""
+
+    def compile_whole(function):
+        torch.compiler.reset()
+        Distribution.set_default_validate_args(False)
+        return torch.compile(function, fullgraph=True, backend="eager")
+
+    return compile_whole

@@ -44,9 +44,8 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_compile_to_one_graph_with_the_same_value(name):
-    torch.compiler.reset()
+def test_losses_compile_to_one_graph_with_the_same_value(name, compile_whole):
     torch.manual_seed(0)
     x, y = torch.randn(12, 2), torch.randn(12, 2)
     loss = LOSSES[name]
-    torch.testing.assert_close(torch.compile(loss, fullgraph=True, backend="eager")(x, y), loss(x, y))
+    torch.testing.assert_close(compile_whole(loss)(x, y), loss(x, y))

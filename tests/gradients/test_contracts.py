@@ -67,7 +67,7 @@ def test_batch_shapes_and_finite_gradients(name, batch):
 
 
 @estimators
-def test_compiles_as_one_graph(name):
+def test_compiles_as_one_graph(name, compile_whole):
     estimator, kind = ESTIMATORS[name]
     encoder, decoder = nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 4), nn.SiLU(), nn.Linear(4, 1))
 
@@ -75,9 +75,7 @@ def test_compiles_as_one_graph(name):
         return estimator(lambda z: decoder(z)[..., 0], make_q(kind, encoder(x)), K=3).mean()
 
     x = torch.randn(6, 2)
-    torch.compiler.reset()
-    torch.distributions.Distribution.set_default_validate_args(False)  # as torch.compile does when first used
-    compiled = torch.compile(step, fullgraph=True, backend="eager")
+    compiled = compile_whole(step)
     torch.manual_seed(1)
     compiled(x).backward()
     got = [p.grad.clone() for p in (*encoder.parameters(), *decoder.parameters())]

@@ -48,12 +48,11 @@ def draw(name, model, n):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_trains_compiles_and_round_trips(name):
+def test_trains_compiles_and_round_trips(name, compile_whole):
     model = make(name)
     x = draw(name, model, 7)
     assert x.shape[0] == 7 and not x.requires_grad
-    torch._dynamo.reset()
-    compiled = torch.compile(model.log_prob, fullgraph=True, backend="eager")
+    compiled = compile_whole(model.log_prob)
     torch.testing.assert_close(compiled(x), model.log_prob(x))
     assert model.log_prob(x).shape == (7,)
     model.log_prob(x).sum().backward()

@@ -43,17 +43,16 @@ def make(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_shapes_compilation_gradients_and_round_trip(name):
+def test_shapes_compilation_gradients_and_round_trip(name, compile_whole):
     model = make(name)
     x = model.sample(6)
     assert x.shape[0] == 6 and not x.requires_grad
     assert model.log_weights(x, 3).shape == (3, 6)
-    torch._dynamo.reset()
     step = lambda x: -elbo(model.log_weights(x, 2)).mean()  # noqa: E731
     torch.manual_seed(1)
     expected = step(x)
     torch.manual_seed(1)
-    torch.testing.assert_close(torch.compile(step, fullgraph=True, backend="eager")(x), expected)
+    torch.testing.assert_close(compile_whole(step)(x), expected)
     expected.backward()
     for key, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), key
@@ -206,7 +205,7 @@ def test_sigmoid_belief_learns_by_vimco():
 
 
 @pytest.mark.parametrize("name", [n for n in MODELS if n.startswith("vae")])
-def test_bound_in_closed_form_agrees_with_the_weights(name):
+def test_bound_in_closed_form_agrees_with_the_weights(name, compile_whole):
     model = make(name)
     x = model.sample(3)
     with torch.no_grad():
@@ -214,11 +213,10 @@ def test_bound_in_closed_form_agrees_with_the_weights(name):
         closed = torch.stack([model.bound(x) for _ in range(200)])
     error = (log_w.var(0) / 4000 + closed.var(0) / 200).sqrt()
     assert ((log_w.mean(0) - closed.mean(0)).abs() < 5 * error).all()
-    torch._dynamo.reset()
     torch.manual_seed(3)
     expected = model.bound(x, 2)
     torch.manual_seed(3)
-    compiled = torch.compile(model.bound, fullgraph=True, backend="eager")
+    compiled = compile_whole(model.bound)
     torch.testing.assert_close(compiled(x, 2), expected)
 
 

@@ -82,10 +82,9 @@ def test_samples_have_the_probabilities(name):
 
 
 @pytest.mark.parametrize("name", BINARY)
-def test_trains_compiles_and_round_trips(name):
+def test_trains_compiles_and_round_trips(name, compile_whole):
     model, x = make(name), states(name)[::7]
-    torch._dynamo.reset()
-    compiled = torch.compile(model.log_prob, fullgraph=True, backend="eager")
+    compiled = compile_whole(model.log_prob)
     torch.testing.assert_close(compiled(x), model.log_prob(x))
     model.log_prob(x).sum().backward()
     for key, parameter in model.named_parameters():

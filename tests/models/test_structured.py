@@ -67,7 +67,7 @@ def step_of(name, model):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_shapes_compilation_gradients_and_round_trip(name):
+def test_shapes_compilation_gradients_and_round_trip(name, compile_whole):
     model = make(name)
     x = draw(name, model, 6)
     assert x.shape[0] == 6 and not x.requires_grad
@@ -75,9 +75,8 @@ def test_shapes_compilation_gradients_and_round_trip(name):
     step = step_of(name, model)
     torch.manual_seed(1)
     expected = step(x)
-    torch._dynamo.reset()
     torch.manual_seed(1)
-    torch.testing.assert_close(torch.compile(step, fullgraph=True, backend="eager")(x), expected)
+    torch.testing.assert_close(compile_whole(step)(x), expected)
     expected.backward()
     for key, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), key

@@ -137,13 +137,13 @@ def test_mlp_broadcasts_one_context_over_samples():
     [MLP(3, 2, hidden=(8, 8), d_context=2), MADE(3, 2, hidden=(8, 8), d_context=2)],
     ids=["MLP", "MADE"],
 )
-def test_a_training_step_compiles_whole(net):
+def test_a_training_step_compiles_whole(net, compile_whole):
     x, context = torch.randn(6, 3), torch.randn(6, 2)
 
     def loss(x, context):
         return net(x, context).square().mean()
 
-    compiled = torch.compile(loss, fullgraph=True, backend="eager")(x, context)
+    compiled = compile_whole(loss)(x, context)
     compiled.backward()
     assert all(p.grad.isfinite().all() for p in net.parameters())
     torch.testing.assert_close(compiled, loss(x, context))

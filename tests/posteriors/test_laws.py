@@ -149,9 +149,7 @@ def test_state_dict_round_trip(name, d_context):
 
 
 @every
-def test_a_training_step_compiles_as_one_graph(name):
-    torch.compiler.reset()
-    torch.distributions.Distribution.set_default_validate_args(False)  # as torch.compile does when first used
+def test_a_training_step_compiles_as_one_graph(name, compile_whole):
     posterior, context = shaken(ALL[name](2, 3), by=0.1), torch.randn(5, 3)
 
     def step(context):
@@ -159,7 +157,7 @@ def test_a_training_step_compiles_as_one_graph(name):
         return (log_q + (z**2).sum(-1)).mean()
 
     gradients = []
-    for run in (torch.compile(step, fullgraph=True, backend="eager"), step):
+    for run in (compile_whole(step), step):
         torch.manual_seed(1)
         gradients.append(torch.autograd.grad(run(context), list(posterior.parameters())))
     for compiled, eager in zip(*gradients, strict=True):
