@@ -13,6 +13,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from . import labs
+from .kernels import QUIET
 from .keys import key
 from .sources import Book, Page
 from .store import Run, Store
@@ -104,7 +105,7 @@ async def run(page: Page, notebook: NotebookNode) -> Result:
         timeout=CELL_TIMEOUT,
         resources={"metadata": {"path": str(page.path.parent)}},
         record_timing=False,
-        extra_arguments=["--HistoryManager.enabled=False", "--log-level=ERROR"],
+        extra_arguments=QUIET,
         shutdown_kernel="immediate",
         on_cell_start=on_cell_start,
         on_cell_executed=lambda cell, cell_index, **_: clock.stop(client.km, cell_index),

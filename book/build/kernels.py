@@ -14,6 +14,7 @@ from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvision
 
 # pyplot is left out: it starts the backend, and that is for each kernel to do.
 PRELOAD = ["torch", "torch.distributions", "numpy", "matplotlib.figure", "IPython", "ipykernel.kernelapp"]
+QUIET = ["--HistoryManager.enabled=False", "--log-level=ERROR"]  # options of every kernel, forked or not
 NAME = "forked-provisioner"
 
 
@@ -29,7 +30,8 @@ class ForkedProvisioner(LocalProvisioner):
     """Starts the kernel as a child of the warm server instead of as a new Python."""
 
     async def launch_kernel(self, cmd: list[str], **kwargs) -> dict:
-        arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
+        given = cmd[cmd.index("ipykernel_launcher") + 1 :]
+        arguments = list(dict.fromkeys([*given, *QUIET]))  # nbval gives none of its own
         process = multiprocessing.get_context("forkserver").Process(
             target=_become_kernel,
             args=(arguments, kwargs["env"], str(kwargs.get("cwd") or Path.cwd()), str(Path.cwd())),

@@ -93,3 +93,10 @@ def test_what_comes_out_the_same_passes_and_differences_are_told_briefly(changin
     assert "steady.ipynb" not in changing.stdout
     assert "outputs differ from character" in changing.stdout
     assert max(map(len, changing.stdout.splitlines())) < 2000
+
+
+def test_forked_kernels_write_nothing_beside_their_outputs(tmp_path, sample):
+    root = sample.write(tmp_path / "book", {"page": sample.notebook("print(1)")})
+    assert sample.run("book.build", root, forked=True).stderr == ""
+    done = sample.run("book.build nbval", root, forked=True)
+    assert "2 passed" in done.stdout and "IPKernelApp" not in done.stdout + done.stderr
