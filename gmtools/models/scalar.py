@@ -107,3 +107,32 @@ def square(x: float = 1.5, variance: float = 0.1) -> ScalarModel:
     """
     check_positive("variance", variance)
     return ScalarModel(lambda z: Normal(z**2, variance**0.5).log_prob(torch.as_tensor(x, dtype=z.dtype)))
+
+
+def expectation(f: Callable[[Tensor], Tensor], q: Normal) -> Tensor:
+    r""":math:`\mathbb E_{q(z)}[f(z)]` by quadrature: the truth that the chapters hold their estimates to.
+
+    The trapezoidal rule on 20 001 points within 12 standard deviations, in float64, differentiable in the
+    parameters of ``q``. For a smooth ``f`` it is right to rounding; one that grows as :math:`e^{az}` moves
+    the mass by :math:`a\sigma` standard deviations and needs :math:`a\sigma` well below 12.
+
+    Args:
+        f: maps draws, shape ``(20001,)``, to values of that shape.
+        q: one normal distribution, of batch shape ``()``.
+
+    Returns:
+        the expectation, shape ``()``.
+
+    Raises:
+        ValueError: ``q`` is a batch of distributions.
+
+    Chapter: 4-gradients/42-classical-inference.
+
+    >>> bool((expectation(torch.exp, Normal(0.5, 2.0)) - torch.tensor(2.5).exp()).abs() < 1e-5)
+    True
+    """
+    if q.batch_shape:
+        raise ValueError(f"q has batch shape {tuple(q.batch_shape)}, expected one distribution, ()")
+    noise = torch.linspace(-12, 12, 20_001, dtype=torch.float64)
+    density = torch.exp(-(noise**2) / 2) / (2 * torch.pi) ** 0.5
+    return torch.trapezoid(density * f(q.loc + q.scale * noise), noise)
