@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from gmtools.checks import check_choice, check_count, check_positive, check_shape
-from gmtools.comparison.divergences import F_DIVERGENCES, bregman_ratio_loss, f_divergence
+from gmtools.comparison.divergences import F_DIVERGENCES, bregman_ratio_loss
 from gmtools.comparison.gan import gan_loss, gradient_penalty
 from gmtools.comparison.ipm import mmd2, moment_distance
 from gmtools.comparison.kernels import Kernel
@@ -71,7 +71,11 @@ def by_ratio(critic: nn.Module, compare: str = "gan", estimate: str = "reverse_k
     r"""Ratio matching: learn :math:`\log r` by a Bregman divergence, minimise an f-divergence with it.
 
     .. math:: \theta: \min \mathrm{BR}_f(r^\star \,\|\, r_\theta), \qquad
-              \phi: \min \mathbb{E}_{q_\phi}[g(r_\theta(x))]
+              \phi: \min -\mathbb{E}_{q_\phi}\big[g^*(g'(r_\theta(x)))\big]
+
+    The second loss is the part of :func:`variational_bound` that depends on the samples. At the exact ratio
+    its gradient is that of :math:`D_g(p \,\|\, q_\phi)`; that of :math:`\mathbb{E}_{q_\phi}[g(r_\theta)]`
+    with :math:`r_\theta` held fixed is not (for "kl" it has the wrong sign).
 
     Args:
         critic: maps ``(N, D)`` to estimates of :math:`\log p/q`, shape ``(N, 1)``.
@@ -92,7 +96,7 @@ def by_ratio(critic: nn.Module, compare: str = "gan", estimate: str = "reverse_k
     check_choice("compare", compare, tuple(F_DIVERGENCES))
     check_choice("estimate", estimate, tuple(F_DIVERGENCES))
     return Comparison(
-        lambda x_p, x_q: f_divergence(estimate, critic(x_q)),
+        lambda x_p, x_q: -F_DIVERGENCES[estimate].penalty(critic(x_q)).mean(),
         lambda x_p, x_q: bregman_ratio_loss(compare, critic(x_p), critic(x_q)),
         critic,
     )

@@ -6,6 +6,7 @@ from torch import nn
 
 from gmtools.comparison import (
     Comparison,
+    GaussianPair,
     Kernel,
     by_classification,
     by_mmd,
@@ -128,3 +129,21 @@ def test_bad_arguments_are_named(call, message):
 def test_a_loss_that_is_not_finite_names_step_and_player():
     with pytest.raises(FloatingPointError, match="estimation, step 1"):
         two_step(Affine(), Comparison(lambda x_p, x_q: x_q.mean() / 0), data(), steps=3)
+
+
+@pytest.mark.parametrize("name", ["kl", "reverse_kl", "pearson", "hellinger", "jensen_shannon", "gan"])
+def test_with_the_exact_ratio_the_generator_descends_the_divergence(name):
+    pair, step = GaussianPair(0.7, 1.3), 1e-4
+    exact = (
+        GaussianPair(0.7 + step, 1.3).f_divergence(name) - GaussianPair(0.7 - step, 1.3).f_divergence(name)
+    ) / (2 * step)
+    mean = torch.tensor(0.7, requires_grad=True)
+    quantiles = torch.distributions.Normal(0.0, 1.0).icdf((torch.arange(100_000) + 0.5) / 100_000)
+
+    class Exact(nn.Module):
+        def forward(self, x):
+            return pair.log_ratio(x)
+
+    loss = by_ratio(Exact(), estimate=name).estimate(torch.zeros(1, 1), mean + 1.3 * quantiles[:, None])
+    (gradient,) = torch.autograd.grad(loss, mean)
+    assert abs(gradient - exact) < 2e-3 * (1 + exact.abs())
