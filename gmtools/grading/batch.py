@@ -21,6 +21,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gmtools.grading import marks, reader
 from gmtools.grading.lab import Lab, load_graded, solutions_folder
 from gmtools.grading.sandbox import Limits, Zygote
@@ -117,6 +119,7 @@ def shared_zygote(tier: str, limits: Limits) -> Zygote:
 
 def grade_one(run: Run, submission: Submission) -> dict[str, Any]:
     """One submission's result: marks, or the reason why there are none."""
+    torch.set_num_threads(1)  # small tensors: more threads would only wait for each other
     lab = _lab(run.lab)
     result: dict[str, Any] = {
         "id": reader.printable(submission.id),

@@ -21,6 +21,11 @@ from types import CodeType
 MAGIC = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\?{1,2}\s*)$", re.MULTILINE)
 ASSIGNED_MAGIC = re.compile(r"^(\s*[\w., ]+=\s*)[%!].*$", re.MULTILINE)
 KEPT_CELL_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun")
+LOAD_NAME, LOAD_GLOBAL, STORE_NAME, STORE_GLOBAL, EXTENDED_ARG = (
+    dis.opmap[name] for name in ("LOAD_NAME", "LOAD_GLOBAL", "STORE_NAME", "STORE_GLOBAL", "EXTENDED_ARG")
+)
+READS = {LOAD_NAME, LOAD_GLOBAL, dis.opmap.get("LOAD_FROM_DICT_OR_GLOBALS", LOAD_NAME)}
+NAMED = {*READS, STORE_NAME, STORE_GLOBAL}
 BUILTINS = frozenset(dir(builtins))
 
 
@@ -76,6 +81,18 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
+def _named(code: CodeType) -> Iterator[tuple[int, str]]:
+    """The operations on global names; ``dis.get_instructions`` takes ten times as long."""
+    words, names, high = code.co_code, code.co_names, 0
+    for operation, low in zip(words[::2], words[1::2], strict=True):
+        argument, high = high | low, 0
+        if operation == EXTENDED_ARG:
+            high = argument << 8
+        elif operation in NAMED:
+            # the lowest bit of LOAD_GLOBAL says something else (from Python 3.11)
+            yield operation, names[argument >> 1 if operation == LOAD_GLOBAL else argument]
+
+
 def _changed_parts(node: ast.stmt) -> set[str]:
     """Names whose attribute or item the statement assigns: ``Model.forward = f`` changes ``Model``."""
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
@@ -90,15 +107,13 @@ def _changed_parts(node: ast.stmt) -> set[str]:
 
 def _statement(node: ast.stmt, cell: int, flags: int) -> Statement:
     code = compile(ast.Module([node], []), cell_name(cell), "exec", flags, dont_inherit=True)
-    binds, reads, star = _changed_parts(node), set(), False
+    binds, reads, star = _changed_parts(node), set(), ("*",) in code.co_consts
     for part in _codes(code):
-        for step in dis.get_instructions(part):
-            if step.opname in ("LOAD_NAME", "LOAD_GLOBAL"):
-                reads.add(step.argval)
-            elif step.opname == "STORE_GLOBAL" or (step.opname == "STORE_NAME" and part is code):
-                binds.add(step.argval)
-            elif step.opname == "IMPORT_STAR" or step.argrepr == "INTRINSIC_IMPORT_STAR":
-                star = True
+        for operation, name in _named(part):
+            if operation in READS:
+                reads.add(name)
+            elif operation == STORE_GLOBAL or part is code:
+                binds.add(name)
     return Statement(cell, code, frozenset(binds), frozenset(reads), star)
 
 

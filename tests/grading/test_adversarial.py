@@ -232,8 +232,8 @@ NOTEBOOKS = {
 SHORT = {
     "honest", "infinite loop", "os._exit", "segmentation fault", "memory in Python", "forks",
     "starts a program", "kills everybody", "opens a socket", "forged replies", "equal to everything",
-    "patches comparisons and checks", "reads the callers' frames", "closes every file", "no more memory limit", "new namespaces",
-    "the last definition wins", "shell and magics",
+    "patches comparisons and checks", "reads the callers' frames", "closes every file",
+    "no more memory limit", "new namespaces", "the last definition wins", "shell and magics",
 }  # fmt: skip
 EVERY_TIER = os.environ.get("GMTOOLS_EVERY_TIER") == "1"
 

@@ -1,11 +1,13 @@
 """What an exercise needs is kept, in the notebook's order; the rest never runs."""
 
+import dis
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gmtools.grading.lab import StudentError
-from gmtools.grading.slicer import needed, statements, without_magics
+from gmtools.grading.slicer import _codes, needed, statements, without_magics
 from gmtools.grading.worker import LoadedNotebook
 
 
@@ -107,3 +109,23 @@ def test_any_cells_are_sliced(cells):
 def test_removing_magics_keeps_the_lines(source):
     if not source.lstrip().startswith("%%"):
         assert without_magics(source).count("\n") == source.count("\n")
+
+
+def test_more_names_than_fit_in_a_byte_are_read():
+    """Beyond 256 names, and 128 for globals in a function, the bytecode needs EXTENDED_ARG."""
+    names = [f"n{i}" for i in range(700)]
+    uses = "def f():\n    return [" + ", ".join(names) + "]"
+    cells = ["\n".join(f"{name} = 1" for name in names), "other = 2", uses]
+    kept = needed(statements(cells)[0], "f")
+    assert len(kept) == 701 and not any("other" in statement.binds for statement in kept)
+
+
+def test_names_are_those_that_the_disassembler_finds():
+    body = "    z = w\n    def m(self):\n        global g\n        g = h.i(self.j)"
+    source = f"import a.b as c\nx: int = y\nclass D(E):\n{body}"
+    for statement in statements([source])[0]:
+        found = set()
+        for code in _codes(statement.code):
+            steps = dis.get_instructions(code)
+            found |= {s.argval for s in steps if s.opname in ("LOAD_NAME", "LOAD_GLOBAL")}
+        assert statement.reads == found
