@@ -26,13 +26,12 @@ def _used(path: Path, changed: float) -> frozenset[str]:
         code = "\n".join(line for line in cell.splitlines() if not line.startswith((":", "%", "!", "---")))
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gmtools."):
-                room = ".".join(node.module.split(".")[:2])
-                names |= {f"{room}.{alias.name}" for alias in node.names}
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return frozenset(names)
 
 
 def used_by(path: Path) -> frozenset[str]:
-    """What a chapter imports from the library, as gmtools.<room>.<name>."""
+    """What a chapter imports from the library, as gmtools.<module>.<name>."""
     return _used(path, path.stat().st_mtime)
 
 
