@@ -5,7 +5,7 @@ Steps are a loss, its gradient and one Adam update. The losses beside them show 
 
 import argparse
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -13,10 +13,8 @@ from torch import Tensor, nn
 
 from benchmarks import peers
 from benchmarks.floors import AutoregressiveFloor, CouplingFloor, PlanarFloor
-from benchmarks.harness import FLOOR, Row, race, table
+from benchmarks.harness import BATCH, FLOOR, Row, race, race_steps, table
 from gmtools.flows import Flow, Planar, masked_autoregressive_flow, real_nvp, standard_normal
-
-BATCH = 256
 
 
 def coupling(rounds: int = 30, dim: int = 64, layers: int = 8, hidden: int = 128) -> list[Row]:
@@ -32,7 +30,7 @@ def coupling(rounds: int = 30, dim: int = 64, layers: int = 8, hidden: int = 128
     for name, make in peers.REAL_NVP.items():
         module, nll = make(dim, layers, hidden)
         losses[name] = (module.parameters(), lambda nll=nll: nll(x))
-    return _race_steps(losses, rounds)
+    return race_steps(losses, rounds)
 
 
 def sampling(rounds: int = 10, dim: int = 64, layers: int = 5) -> list[Row]:
@@ -68,28 +66,7 @@ def planar(rounds: int = 30, dim: int = 64, layers: int = 32) -> list[Row]:
     for name, make in peers.PLANAR.items():
         module, forward = make(dim, layers)
         losses[name] = (module.parameters(), lambda forward=forward: kl(forward))
-    return _race_steps(losses, rounds)
-
-
-def _race_steps(losses: dict[str, tuple], rounds: int) -> list[Row]:
-    last: dict[str, float] = {}
-
-    def step_of(name, parameters, loss):
-        optimizer = torch.optim.Adam(list(parameters), lr=1e-3)
-
-        def step():
-            optimizer.zero_grad(set_to_none=True)
-            value = loss()
-            value.backward()
-            optimizer.step()
-            last[name] = value.item()
-
-        return step
-
-    rows = race({name: step_of(name, *parts) for name, parts in losses.items()}, rounds)
-    for row in rows:
-        row.note = f"loss {last[row.name]:.2f} nats"
-    return rows
+    return race_steps(losses, rounds)
 
 
 def _skewed(n: int, dim: int) -> Tensor:
@@ -104,14 +81,19 @@ TABLES = {
 }
 
 
+def tables(rounds: int) -> Iterator[str]:
+    for title, (measure, target) in TABLES.items():
+        yield table(title, measure(rounds), target)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # peers' deprecations
-    for title, (measure, target) in TABLES.items():
-        print(table(title, measure(rounds), target), end="\n\n", flush=True)
+    for text in tables(rounds):
+        print(text, end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

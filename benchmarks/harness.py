@@ -10,7 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
+from torch.optim import Adam
+
 FLOOR = "floor"
+BATCH = 256
 
 
 @dataclass
@@ -45,6 +48,31 @@ def race(calls: dict[str, Callable[[], object]], rounds: int = 30, warmup: int =
             times[name].append(time.process_time() - start)
     ratios = {n: median(t / f for t, f in zip(times[n], times[FLOOR], strict=True)) for n in names}
     return [Row(name, median(times[name]), ratios[name]) for name in names]
+
+
+def race_steps(losses: dict[str, tuple], rounds: int = 30) -> list[Row]:
+    """Race training steps: for each contestant its parameters and a call that gives its loss.
+
+    A step is the loss, its gradient and one Adam update. The last loss is noted: all must learn the same.
+    """
+    last: dict[str, float] = {}
+
+    def step_of(name, parameters, loss):
+        optimizer = Adam(list(parameters), lr=1e-3)
+
+        def step():
+            optimizer.zero_grad(set_to_none=True)
+            value = loss()
+            value.backward()
+            optimizer.step()
+            last[name] = value.item()
+
+        return step
+
+    rows = race({name: step_of(name, *parts) for name, parts in losses.items()}, rounds)
+    for row in rows:
+        row.note = f"loss {last[row.name]:.2f} nats"
+    return rows
 
 
 def table(title: str, rows: list[Row], target: float | None = None, target_of: str = "gmtools") -> str:

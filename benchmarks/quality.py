@@ -118,6 +118,14 @@ def table(title: str, results: dict) -> str:
     return "\n".join(lines)
 
 
+def tables(steps: int, seeds: int, only: str | None = None) -> Iterator[str]:
+    for name in PLANAR_DATA:
+        if only in (None, name):
+            yield table(f"{name}: KL in nats, held out", on_planar_data(name, steps, seeds))
+    if only in (None, "digits"):
+        yield table("digits: bits per dimension, held out", on_digits(steps, seeds))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=2000)
@@ -125,13 +133,8 @@ def main() -> None:
     parser.add_argument("--only", choices=(*PLANAR_DATA, "digits"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    for name in PLANAR_DATA:
-        if options.only in (None, name):
-            results = on_planar_data(name, options.steps, options.seeds)
-            print(table(f"{name}: KL in nats, held out", results), end="\n\n", flush=True)
-    if options.only in (None, "digits"):
-        results = on_digits(options.steps, options.seeds)
-        print(table("digits: bits per dimension, held out", results), end="\n\n", flush=True)
+    for text in tables(options.steps, options.seeds, options.only):
+        print(text, end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

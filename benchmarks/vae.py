@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.flows import BATCH, _race_steps
-from benchmarks.harness import FLOOR, Row, table
+from benchmarks.harness import BATCH, FLOOR, Row, race_steps, table
 from gmtools.models import mlp_vae
 
 D_X, D_Z, HIDDEN = 784, 16, 256
@@ -107,11 +106,15 @@ def step(rounds: int = 40) -> list[Row]:
             print(f"{name} is not installed")
             continue
         losses[name] = (module.parameters(), loss)
-    return _race_steps(losses, rounds)
+    return race_steps(losses, rounds)
 
 
 def _network(d_in: int, d_out: int) -> nn.Module:
     return nn.Sequential(nn.Linear(d_in, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, d_out))
+
+
+def report(rounds: int) -> str:
+    return table(f"VAE, D = {D_X}: training step", step(rounds), target=1.1)
 
 
 def main() -> None:
@@ -120,7 +123,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # peers' deprecations
-    print(table(f"VAE, D = {D_X}: training step", step(rounds), target=1.1))
+    print(report(rounds))
 
 
 if __name__ == "__main__":
