@@ -107,7 +107,7 @@ def density_mean_times_area(flow):
     p = Flow(
         uniform_angles(f.dim, like=ZERO) if f.data_dim == f.dim else uniform_cylinder(like=ZERO), f, context
     )
-    n = {1: 2000, 2: 120, 3: 32}[f.dim]
+    n = {1: 2000, 2: 120, 3: 24}[f.dim]
     side = (torch.arange(n, dtype=torch.float64) + 0.5) / n
     grid = torch.cartesian_prod(*[2 * side - 1] * f.dim).reshape(-1, f.dim)
     if f.data_dim == f.dim:
