@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gmtools.grading import batch, solve
+from gmtools.grading import batch, intake, solve
 from gmtools.grading.lab import load_graded
 from gmtools.grading.reader import notebook_of
 from gmtools.grading.sandbox import choose_tier
@@ -68,7 +68,7 @@ def main() -> None:
         submissions, out = Path(temporary, "submissions"), Path(temporary, "out")
         submissions.mkdir()
         make_submissions(submissions, options.count)
-        found = batch.find(submissions)
+        found = intake.find(submissions)
         meter = CpuMeter()
         with batch.executor(options.jobs) as pool:
             warm = [pool.submit(batch.grade_one, run, found[0]) for _ in range(4 * options.jobs)]

@@ -20,6 +20,18 @@ def _verify(options: argparse.Namespace) -> int:
     return command.verify(options)
 
 
+def _release(options: argparse.Namespace) -> int:
+    from gmtools.grading import command
+
+    return command.release(options)
+
+
+def _gradescope(options: argparse.Namespace) -> int:
+    from gmtools.grading import command
+
+    return command.export_gradescope(options)
+
+
 def _notebook(options: argparse.Namespace) -> int:
     from gmtools.grading import solve
 
@@ -49,13 +61,22 @@ def parser() -> argparse.ArgumentParser:
 
     grade = commands.add_parser("grade", help="mark a folder of notebooks")
     grade.add_argument("lab", type=Path, help="the lab's folder, for example labs/1-elbo")
-    grade.add_argument("submissions", type=Path, help="a folder of .ipynb files, or one of them")
+    grade.add_argument(
+        "submissions", type=Path, help="a notebook, a folder or zip of them, or what Moodle downloads"
+    )
     grade.add_argument("--out", type=Path, default=Path("grades"), help="where results go (default: grades)")
     grade.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)"
     )
     grade.add_argument("--resume", action="store_true", help="keep the results that --out already holds")
     grade.add_argument("--only", action="append", metavar="ID", help="grade these alone (may be repeated)")
+    grade.add_argument("--executor", metavar="dask://HOST:PORT", help="grade on a cluster instead")
+    grade.add_argument(
+        "--manual", type=Path, metavar="CSV", help="marks by hand: id,question,points,possible"
+    )
+    grade.add_argument(
+        "--late-policy", metavar="POLICY", help="deadline=2026-05-01T23:59+03:00,per-day=10,max=50 (percent)"
+    )
     _add_sandbox(grade)
     grade.set_defaults(run=_grade)
 
@@ -72,6 +93,20 @@ def parser() -> argparse.ArgumentParser:
     notebook.add_argument("--solved", action="store_true")
     notebook.add_argument("--out", type=Path, help="file to write (default: standard output)")
     notebook.set_defaults(run=_notebook)
+
+    release = lab.add_parser("release", help="write what students get: the notebook and the public checks")
+    release.add_argument("lab", type=Path)
+    release.add_argument("--out", type=Path, required=True, help="folder to write into")
+    release.set_defaults(run=_release)
+
+    export = lab.add_parser("export", help="make the lab's autograder for another system").add_subparsers(
+        required=True, metavar="SYSTEM"
+    )
+    zipped = export.add_parser("gradescope", help="the zip to upload as an autograder")
+    zipped.add_argument("lab", type=Path)
+    zipped.add_argument("--out", type=Path, help="file to write (default: gradescope-<lab>.zip)")
+    zipped.add_argument("--tier", choices=("root", "user", "plain"), help="isolation there; plain is NONE")
+    zipped.set_defaults(run=_gradescope)
     return main_parser
 
 

@@ -5,7 +5,6 @@ import atexit
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -23,27 +22,13 @@ from typing import Any
 
 import torch
 
-from gmtools.grading import marks, reader
+from gmtools.grading import marks, reader, similar
+from gmtools.grading.intake import Submission
 from gmtools.grading.lab import Lab, load_graded, solutions_folder
 from gmtools.grading.sandbox import Limits, Zygote
 from gmtools.grading.session import RemoteStudent
 
 AHEAD = 64  # submissions handed out at a time: memory does not grow with the batch
-
-
-@dataclass(frozen=True)
-class Submission:
-    """One file to grade; ``id`` is its path within the folder, without the ending."""
-
-    id: str
-    path: str
-
-    @property
-    def key(self) -> str:
-        """A file name of letters, digits, dots and dashes that is this submission's alone."""
-        safe = re.sub(r"[^\w.-]+", "_", self.id).strip("._")[:80]
-        digest = hashlib.sha256(self.id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        return safe if safe == self.id else f"{safe}-{digest}"
 
 
 @dataclass(frozen=True)
@@ -54,28 +39,6 @@ class Run:
     seed: int
     tier: str
     limits: Limits = Limits()
-
-
-def find(path: Path) -> list[Submission]:
-    """The notebooks in a folder and its subfolders (or the one notebook ``path``), by name.
-
-    Folders that are symbolic links, and checkpoints of Jupyter's, are passed over.
-
-    Raises:
-        FileNotFoundError: there is no notebook.
-    """
-    if path.is_file():
-        return [Submission(path.stem, str(path))]
-    found = []
-    for folder, folders, files in os.walk(path, followlinks=False):
-        folders[:] = [f for f in folders if not f.startswith(".")]
-        for name in files:
-            if name.lower().endswith(".ipynb") and not name.startswith("._"):  # macOS leaves those
-                place = Path(folder) / name
-                found.append(Submission(str(place.relative_to(path))[: -len(".ipynb")], str(place)))
-    if not found:
-        raise FileNotFoundError(f"no .ipynb in {path}")
-    return sorted(found, key=lambda s: s.id)
 
 
 def lab_hash(folder: Path) -> str:
@@ -134,11 +97,12 @@ def grade_one(run: Run, submission: Submission) -> dict[str, Any]:
         "exercises": [],
     }
     try:
-        data = reader.read_bytes(Path(submission.path))
+        data = submission.read()
         result["sha256"] = hashlib.sha256(data).hexdigest()
         cells = reader.code_cells(data)
     except reader.Unreadable as reason:
         return result | {"status": "unreadable", "reason": str(reason)}
+    result["fingerprint"] = similar.fingerprint(cells)
     exercises = grade_cells(lab, cells, shared_zygote(run.tier, run.limits), run.seed)
     broken = any(c["status"] == "broken check" for e in exercises for c in e["checks"])
     return result | {
@@ -168,7 +132,7 @@ def finished(run: Run, out: Path, submission: Submission) -> bool:
     """Whether ``out`` already holds this run's result for the file as it is now."""
     try:
         result = json.loads(result_path(out, submission).read_text(encoding="utf-8"))
-        digest = hashlib.sha256(reader.read_bytes(Path(submission.path))).hexdigest()
+        digest = hashlib.sha256(submission.read()).hexdigest()
     except (OSError, ValueError, reader.Unreadable):
         return False
     same = (result["seed"], result["tier"], result["lab_hash"]) == (

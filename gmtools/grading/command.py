@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from gmtools.grading import batch, report
+from gmtools.grading import batch, gradescope, handout, intake, report, settle, similar
 from gmtools.grading import verify as verification
 from gmtools.grading.lab import load_graded
 from gmtools.grading.sandbox import TIERS, Zygote, choose_tier
@@ -31,7 +32,7 @@ def _recorded_seed(out: Path, options: argparse.Namespace) -> int:
     return options.seed
 
 
-def _chosen(options: argparse.Namespace, every: list[batch.Submission]) -> list[batch.Submission]:
+def _chosen(options: argparse.Namespace, every: list[intake.Submission]) -> list[intake.Submission]:
     if not options.only:
         return every
     chosen = [s for s in every if s.id in options.only]
@@ -41,9 +42,17 @@ def _chosen(options: argparse.Namespace, every: list[batch.Submission]) -> list[
     return chosen
 
 
-def _processes(options: argparse.Namespace, todo: list[batch.Submission]) -> int:
-    """As many as asked, but not more than pay for their start (torch is imported twice in each)."""
-    return max(1, min(options.jobs, len(todo) // 8))
+def _pool(options: argparse.Namespace, todo: list[intake.Submission]) -> Executor:
+    """As many processes as asked, but not more than pay for their start (torch is imported twice in each);
+    or the workers of a dask cluster, which must see the same files."""
+    if options.executor is None:
+        return batch.executor(max(1, min(options.jobs, len(todo) // 8)))
+    address = options.executor.removeprefix("dask://")
+    if address == options.executor:
+        raise ValueError(f"--executor is {options.executor!r}, expected dask://host:port")
+    from distributed import Client
+
+    return Client(address).get_executor()
 
 
 def grade(options: argparse.Namespace) -> int:
@@ -51,17 +60,21 @@ def grade(options: argparse.Namespace) -> int:
     console = Console()
     tier = choose_tier(options.tier)
     load_graded(options.lab)  # say what is wrong with the lab before anything starts
-    every = batch.find(options.submissions)
+    every = intake.find(options.submissions)
     chosen = _chosen(options, every)
+    late = settle.Late.parse(options.late_policy) if options.late_policy else None
+    by_hand = settle.read_marks(options.manual) if options.manual else {}
+    settle.check_names(by_hand, every)
     run = batch.Run(str(options.lab.resolve()), _recorded_seed(options.out, options), tier)
     if tier == "plain":
         console.print("[bold red]NOT ISOLATED:[/] students' code can read what you can read.")
     todo = [s for s in chosen if not (options.resume and batch.finished(run, options.out, s))]
-    with _progress(console) as progress, batch.executor(_processes(options, todo)) as pool:
+    with _progress(console) as progress, _pool(options, todo) as pool:
         task = progress.add_task("grading", total=len(chosen), completed=len(chosen) - len(todo))
         failures = batch.grade_all(run, todo, options.out, pool, lambda _: progress.advance(task))
-    results = report.load_results(options.out, every)
-    report.write_reports(options.out, results)
+    results = settle.settle(report.load_results(options.out, every), every, late, by_hand)
+    prints = {r["key"]: r["fingerprint"] for r in results if "fingerprint" in r and r["counts"]}
+    report.write_reports(options.out, results, similar.groups(prints, similar.given(options.lab)))
     console.print(_summary(results))
     console.print(
         f"{TIERS[tier]}; seed {run.seed}; {options.out / 'gradebook.csv'}, {options.out / 'index.html'}"
@@ -84,9 +97,9 @@ def _summary(results: list[dict[str, Any]]) -> Table:
         table.add_row(
             exercises[0]["name"], f"{sum(earned) / len(earned):.1f}", str(full), str(none), f"{points:g}"
         )
-    totals = [r["earned"] for r in graded]
+    totals = [r["final"] for r in graded]
     if totals:
-        table.add_row("total", f"{sum(totals) / len(totals):.1f}", "", "", f"{graded[0]['points']:g}")
+        table.add_row("total", f"{sum(totals) / len(totals):.1f}", "", "", f"{graded[0]['possible']:g}")
     return table
 
 
@@ -110,3 +123,17 @@ def verify(options: argparse.Namespace) -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0
+
+
+def release(options: argparse.Namespace) -> int:
+    """Write what students get of a lab into ``--out``."""
+    for path in handout.release(options.lab, options.out):
+        print(path)
+    return 0
+
+
+def export_gradescope(options: argparse.Namespace) -> int:
+    """Write the uploader zip."""
+    load_graded(options.lab)  # say what is wrong with the lab here, not there
+    print(gradescope.export(options.lab, options.out, options.tier))
+    return 0

@@ -4,14 +4,22 @@ Only the text of code cells is used: metadata, outputs, ids and format numbers a
 stripped by Colab, saved in format 3, or written with a byte-order mark or in Latin-1 is read like any other.
 """
 
+import hashlib
 import json
+import lzma
 import os
+import re
 import stat
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 MAX_BYTES = 128 * 2**20
 MAX_CODE = 2 * 2**20
+
+
+TOO_LARGE = f"Файлът е по-голям от {MAX_BYTES // 2**20} MB; изчистете изходите на клетките."
 
 
 class Unreadable(Exception):
@@ -29,11 +37,23 @@ def read_bytes(path: Path) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise Unreadable("Това не е обикновен файл.")
         if status.st_size > MAX_BYTES:
-            raise Unreadable(f"Файлът е по-голям от {MAX_BYTES // 2**20} MB; изчистете изходите на клетките.")
+            raise Unreadable(TOO_LARGE)
         with open(descriptor, "rb", closefd=False) as file:
             return file.read(MAX_BYTES)
     finally:
         os.close(descriptor)
+
+
+def read_member(archive: str, name: str) -> bytes:
+    """The bytes of a member of a zip: never more than a notebook has, whatever its header promises."""
+    try:
+        with zipfile.ZipFile(archive) as opened, opened.open(name) as file:
+            data = file.read(MAX_BYTES + 1)
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError, KeyError):
+        raise Unreadable("Файлът в архива е повреден.") from None
+    if len(data) > MAX_BYTES:
+        raise Unreadable(TOO_LARGE)
+    return data
 
 
 def _text(data: bytes) -> str:
@@ -106,3 +126,10 @@ def printable(name: str) -> str:
     """A file's name as it can be written in UTF-8, without control characters."""
     text = name.encode("utf-8", "replace").decode("utf-8")
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def file_key(name: str) -> str:
+    """A file name of letters, digits, dots and dashes that no other ``name`` has."""
+    safe = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80]
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return safe if safe == name else f"{safe}-{digest}"

@@ -10,7 +10,8 @@ from typing import Any
 import jinja2
 
 from gmtools.grading import links
-from gmtools.grading.batch import Submission, result_path, write_atomically
+from gmtools.grading.batch import result_path, write_atomically
+from gmtools.grading.intake import Submission
 from gmtools.grading.sandbox import TIERS
 
 STATUS = {"graded": "оценено", "unreadable": "не може да се прочете", "look": "нужен е преглед"}
@@ -44,7 +45,7 @@ def student_page(result: dict[str, Any]) -> str:
     return _environment().get_template("student.html").render(result=result)
 
 
-def overview_page(results: list[dict[str, Any]]) -> str:
+def overview_page(results: list[dict[str, Any]], alike: list[list[str]]) -> str:
     """The lecturer's page: marks of all, checks by how many failed them, what needs a person."""
     failed: Counter[tuple[str, str]] = Counter()
     seen: Counter[tuple[str, str]] = Counter()
@@ -66,11 +67,15 @@ def overview_page(results: list[dict[str, Any]]) -> str:
         }
         for place in sorted(seen, key=lambda p: (-failed[p] / seen[p], p))
     ]
+    by_key = {r["key"]: r for r in results}
+    alike = [[by_key[key] for key in group] for group in alike]
     attention = [r for r in results if r["status"] != "graded"]
     return (
         _environment()
         .get_template("overview.html")
-        .render(results=results, hardest=hardest, attention=attention, histogram=_histogram(results))
+        .render(
+            results=results, hardest=hardest, attention=attention, alike=alike, histogram=_histogram(results)
+        )
     )
 
 
@@ -78,7 +83,7 @@ def _histogram(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """How many submissions in each tenth of the possible points."""
     counts = [0] * 10
     for result in results:
-        counts[min(int(10 * result["earned"] / result["points"]), 9)] += 1
+        counts[min(int(10 * max(result["final"], 0) / result["possible"]), 9)] += 1
     top = max(counts, default=0) or 1
     return [
         {"label": f"{10 * i}–{10 * i + 10} %", "count": c, "width": 100 * c / top}
@@ -91,20 +96,41 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def gradebook(results: list[dict[str, Any]]) -> str:
-    """The marks as CSV, one line a submission."""
-    names = [e["name"] for e in next((r["exercises"] for r in results if r["exercises"]), [])]
+def _csv(header: list[str], rows: list[list[Any]]) -> str:
     file = io.StringIO()
     writer = csv.writer(file)
-    writer.writerow(["id", *names, "total", "possible", "status", "reason", "tier", "seed", "page"])
+    writer.writerow(header)
+    writer.writerows([_cell(v) if isinstance(v, str) else v for v in row] for row in rows)
+    return file.getvalue()
+
+
+def gradebook(results: list[dict[str, Any]]) -> str:
+    """The marks as CSV, one line a submission; ``counts`` says which one is the student's."""
+    names = [e["name"] for e in next((r["exercises"] for r in results if r["exercises"]), [])]
+    questions = list(results[0]["manual"]) if results else []
+    header = ["id", "student", *names, *map(_cell, questions), "penalty_percent", "total", "possible"]
+    header += ["counts", "status", "reason", "tier", "seed", "page"]
+    rows = []
     for result in results:
         earned = {e["name"]: number(e["earned"]) for e in result["exercises"]}
-        writer.writerow(
-            [_cell(result["id"]), *(earned.get(n, "0") for n in names), number(result["earned"]),
-             number(result["points"]), result["status"], result["reason"], result["tier"], result["seed"],
-             f"students/{result['key']}.html"]
-        )  # fmt: skip
-    return file.getvalue()
+        points = [*(earned.get(n, "0") for n in names), *(number(result["manual"][q]) for q in questions)]
+        total = [number(result["penalty"]), number(result["final"]), number(result["possible"])]
+        verdict = ["yes" if result["counts"] else "no", result["status"], result["reason"]]
+        page = f"students/{result['key']}.html"
+        rows.append(
+            [result["id"], result["student"], *points, *total, *verdict, result["tier"], result["seed"], page]
+        )
+    return _csv(header, rows)
+
+
+def moodle_worksheet(results: list[dict[str, Any]]) -> str:
+    """The marks as Moodle's offline grading worksheet takes them in: percent, one line a participant."""
+    rows = [
+        [f"Participant {r['participant']}", r["student"].rpartition("_")[0],
+         number(round(100 * r["final"] / r["possible"], 2)), "100.00"]
+        for r in results if r["participant"] and r["counts"]
+    ]  # fmt: skip
+    return _csv(["Identifier", "Full name", "Grade", "Maximum Grade"], rows)
 
 
 def load_results(out: Path, submissions: list[Submission]) -> list[dict[str, Any]]:
@@ -113,12 +139,14 @@ def load_results(out: Path, submissions: list[Submission]) -> list[dict[str, Any
     return [json.loads(p.read_text(encoding="utf-8")) for p in paths if p.is_file()]
 
 
-def write_reports(out: Path, results: list[dict[str, Any]]) -> None:
+def write_reports(out: Path, results: list[dict[str, Any]], alike: list[list[str]]) -> None:
     """``gradebook.csv`` (with a byte-order mark: spreadsheets then read Cyrillic), ``students/``,
-    ``index.html``."""
+    ``index.html``, and for a download from Moodle ``moodle.csv``; ``alike``: keys of near-identical work."""
     (out / "students").mkdir(parents=True, exist_ok=True)
     template = _environment().get_template("student.html")
     for result in results:
         write_atomically(out / "students" / f"{result['key']}.html", template.render(result=result))
     write_atomically(out / "gradebook.csv", gradebook(results), encoding="utf-8-sig")
-    write_atomically(out / "index.html", overview_page(results))
+    if any(r["participant"] for r in results):
+        write_atomically(out / "moodle.csv", moodle_worksheet(results), encoding="utf-8-sig")
+    write_atomically(out / "index.html", overview_page(results, alike))

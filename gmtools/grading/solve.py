@@ -99,11 +99,12 @@ def mutant_cells(folder: Path, mutant: Mutant) -> list[str]:
     answer = definitions(source)[mutant.exercise]
     if mutant.old not in answer:
         raise ValueError(f"mutant {mutant.title!r} of {mutant.exercise}: {mutant.old!r} is not in the answer")
-    head, body = _split_docstring(answer)
+    head, body = split_docstring(answer)
     return ["import math", source, head + body.replace(mutant.old, mutant.new)]
 
 
-def _split_docstring(answer: str) -> tuple[str, str]:
+def split_docstring(answer: str) -> tuple[str, str]:
+    """An answer's head up to its docstring, and its body."""
     end = answer.rfind('"""') + 3 if '"""' in answer else 0
     return answer[:end], answer[end:]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gmtools import cli
-from gmtools.grading import batch, sandbox, solve
+from gmtools.grading import batch, intake, sandbox, solve
 from gmtools.grading.reader import notebook_of
 
 LAB = Path(__file__).parents[2] / "labs" / "1-elbo"
@@ -126,6 +126,47 @@ def test_resume_grades_only_what_is_missing_or_changed(submissions, graded, tmp_
     assert "група 2/Мария" in graded_now and "Иван Петров 🙂" not in graded_now
     half.unlink()
     assert content(tmp_path / "out") == content(graded)
+
+
+def test_settling_again_needs_no_second_run(submissions, graded, tmp_path, monkeypatch, capsys):
+    """Marks by hand and lateness change the reports alone; the file of marks and the results stay."""
+    shutil.copytree(graded, tmp_path / "out")
+    marks = tmp_path / "marks.csv"
+    marks.write_text("id,question,points,possible\nИван Петров 🙂,Есе <b>,5,10\n", encoding="utf-8")
+    before = marks.read_bytes()
+    monkeypatch.setattr(batch, "grade_one", None)
+    left_out = [s.id for s in intake.find(submissions) if s.id not in ("empty", "link")]
+    monkeypatch.setattr(batch, "finished", lambda *_: True)
+    policy = "deadline=2020-01-01T00:00+00:00,per-day=10,max=50"
+    options = ("--resume", "--manual", str(marks), "--late-policy", policy)
+    assert grade(submissions, tmp_path / "out", *options) == 0
+    found = rows(tmp_path / "out")
+    assert len(left_out) == 6 and found["Иван Петров 🙂"]["Есе <b>"] == "5"
+    assert (found["Иван Петров 🙂"]["total"], found["Иван Петров 🙂"]["possible"]) == ("52.5", "110")
+    page = (tmp_path / "out" / found["Иван Петров 🙂"]["page"]).read_text(encoding="utf-8")
+    assert "52,5" in page and "намалени с 50 %" in page and "Есе &lt;b&gt;" in page
+    assert marks.read_bytes() == before
+    stored = {n: b for n, b in content(graded).items() if n.startswith("results/")}
+    assert {n: b for n, b in content(tmp_path / "out").items() if n.startswith("results/")} == stored
+    marks.write_text("id,question,points\nnobody,q,1\n", encoding="utf-8")
+    assert grade(submissions, tmp_path / "out", "--resume", "--manual", str(marks)) == 2
+    assert "marks by hand for nobody" in capsys.readouterr().err
+
+
+def test_copies_stand_together_in_the_overview(submissions, tmp_path):
+    """A class of three, two of whom handed in the same code of their own."""
+    own = (
+        "def plotted(grid, scale=3):\n    return [grid.sin() * k - scale**k for k in range(17) if k % 5 != 2]"
+    )
+    folder = tmp_path / "class"
+    folder.mkdir()
+    source = solve.solution_source(LAB)
+    for name, extra in {"a": own, "b": own.replace("grid", "axis"), "c": "print(1)"}.items():
+        (folder / f"{name}.ipynb").write_text(json.dumps(notebook_of([source, extra])), encoding="utf-8")
+    assert grade(folder, tmp_path / "out") == 0
+    overview = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    group = overview.split("Почти еднакви работи")[1].split("</section>")[0]
+    assert re.findall(r"students/(\w+)\.html", group) == ["a", "b"]
 
 
 def test_only_grades_the_one_asked_for(submissions, tmp_path, capsys):

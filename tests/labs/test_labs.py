@@ -112,7 +112,7 @@ def test_a_forks_notebook_points_to_the_fork(lab, monkeypatch):
 @graded_lab
 def test_students_get_no_answer_and_no_hidden_check(lab):
     given = json.dumps(solve.student_notebook(lab), ensure_ascii=False) + (lab / "checks.py").read_text()
-    bodies = [solve._split_docstring(a)[1] for a in solve.definitions(solve.solution_source(lab)).values()]
+    bodies = [solve.split_docstring(a)[1] for a in solve.definitions(solve.solution_source(lab)).values()]
     lines = [line.strip() for body in bodies for line in body.splitlines() if line.strip()]
     assert [line for line in lines if line in given] == []
     _, hidden = load_graded(lab)

@@ -1,0 +1,171 @@
+"""Find the submissions in what the lecturer has: a notebook, a folder, a zip, a download from Moodle.
+
+Nothing is ever unpacked to disk: a member of an archive is read in place, up to the size of a notebook, so
+neither its name nor what it inflates to can reach a file of ours.
+"""
+
+import os
+import re
+import stat
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from gmtools.grading import reader
+
+MAX_MEMBERS = 50_000
+MOODLE = re.compile(r"(?P<student>.+_\d+)_assignsubmission_(?:file|onlinetext)_?")
+COPY = re.compile(r"\s*\(\d+\)$")  # what browsers and file managers append to a second file
+LINK = "Символна връзка в архив не се чете."
+OUTSIDE = "Името в архива излиза от папката му."
+ENCRYPTED = "Архивът е с парола."
+BAD_ZIP = "Архивът не може да се отвори."
+TOO_MANY = f"Архивът съдържа повече от {MAX_MEMBERS} файла."
+NO_NOTEBOOK = "Няма предадена тетрадка (.ipynb)."
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One notebook to grade, or why there is none.
+
+    ``id`` is its path within the folder or archive, without the ending; ``member`` its name within the zip
+    ``path``; ``student`` whose it is; ``modified`` when it was handed in (seconds since 1970).
+    """
+
+    id: str
+    path: str
+    member: str = ""
+    student: str = ""
+    modified: float = 0.0
+    problem: str = ""
+    moodle: bool = False
+
+    @property
+    def key(self) -> str:
+        """A file name of letters, digits, dots and dashes that is this submission's alone."""
+        return reader.file_key(self.id)
+
+    def read(self) -> bytes:
+        """The notebook's bytes; raises ``Unreadable``."""
+        if self.problem:
+            raise reader.Unreadable(self.problem)
+        return (
+            reader.read_member(self.path, self.member) if self.member else reader.read_bytes(Path(self.path))
+        )
+
+
+def _is_notebook(name: str) -> bool:
+    return name.lower().endswith(".ipynb") and not name.startswith("._")  # macOS leaves those
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    """The member's name; archives made by Windows do not say that it is in UTF-8 or Cyrillic."""
+    if member.flag_bits & 0x800:
+        return member.filename
+    raw = member.filename.encode("cp437", "replace")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("cp866")
+
+
+def _problem(member: zipfile.ZipInfo, name: str) -> str:
+    if name.startswith("/") or ".." in name.split("/") or ":" in name.split("/")[0]:
+        return OUTSIDE
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return LINK
+    if member.flag_bits & 1:
+        return ENCRYPTED
+    return reader.TOO_LARGE if member.file_size > reader.MAX_BYTES else ""
+
+
+def _in_zip(path: Path, prefix: str) -> Iterator[Submission]:
+    """Every file in an archive."""
+    whole = Submission(prefix.rstrip("/") or path.stem, str(path), modified=path.lstat().st_mtime)
+    if path.is_symlink():
+        yield replace(whole, problem=BAD_ZIP)
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir()]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        yield replace(whole, problem=BAD_ZIP)
+        return
+    if len(members) > MAX_MEMBERS:
+        yield replace(whole, problem=TOO_MANY)
+        return
+    for member in members:
+        name = _name(member).replace("\\", "/")
+        try:
+            modified = datetime(*member.date_time).timestamp()
+        except ValueError:  # the 0th of month 0
+            modified = 0.0
+        yield Submission(prefix + name, str(path), member.filename, "", modified, _problem(member, name))
+
+
+def _in_folder(path: Path) -> Iterator[Submission]:
+    """Every file in a folder and its subfolders (and in the zips there), and its empty folders; links to
+    folders and hidden folders, such as Jupyter's checkpoints, are passed over."""
+    for folder, folders, files in os.walk(path, followlinks=False):
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        if not files and not folders and Path(folder) != path:
+            yield Submission(f"{Path(folder).relative_to(path).as_posix()}/", folder)
+        for name in files:
+            place = Path(folder) / name
+            relative = place.relative_to(path).as_posix()
+            if name.lower().endswith(".zip"):
+                yield from _in_zip(place, f"{relative[:-4]}/")
+            else:
+                yield Submission(relative, str(place), modified=place.lstat().st_mtime)
+
+
+def _owned(found: Submission) -> Submission:
+    """With the name of the student, which in Moodle's download is the folder's."""
+    parts = found.id.split("/")
+    for i, part in enumerate(parts[:-1]):
+        if match := MOODLE.fullmatch(part):
+            rest = parts[i + 1 :]
+            return replace(
+                found, id="/".join([match["student"], *rest]), student=match["student"], moodle=True
+            )
+    return found
+
+
+def _without_ending(found: Submission) -> Submission:
+    name = found.id[: -len(".ipynb")] if _is_notebook(found.id) else found.id.rstrip("/")
+    return replace(found, id=name, student=found.student or COPY.sub("", name))
+
+
+def find(path: Path) -> list[Submission]:
+    """The submissions in a folder or zip (or the one notebook ``path``), by name.
+
+    A participant of Moodle's without a notebook is a submission with a reason.
+
+    Raises:
+        FileNotFoundError: there is no notebook.
+    """
+    path = Path(path)
+    if path.is_file() and path.suffix.lower() != ".zip":
+        return [_without_ending(Submission(path.name, str(path), modified=path.stat().st_mtime))]
+    everything = [_owned(s) for s in (_in_zip(path, "") if path.is_file() else _in_folder(path))]
+    # a problem of an archive as a whole has no notebook's name, but a name without an ending
+    wanted = [s for s in everything if _is_notebook(s.id.split("/")[-1]) or (s.problem and not s.member)]
+    idle = {s.student for s in everything} - {s.student for s in wanted} - {""}
+    wanted += [
+        Submission(student, str(path), student=student, problem=NO_NOTEBOOK, moodle=True) for student in idle
+    ]
+    if not wanted:
+        raise FileNotFoundError(f"no .ipynb in {path}")
+    return _distinct(sorted(map(_without_ending, wanted), key=lambda s: (s.id, s.modified)))
+
+
+def _distinct(found: list[Submission]) -> list[Submission]:
+    """An archive may hold a name twice: the second becomes ``name #2``."""
+    taken: dict[str, int] = {}
+    distinct = []
+    for submission in found:
+        taken[submission.id] = number = taken.get(submission.id, 0) + 1
+        distinct.append(replace(submission, id=f"{submission.id} #{number}") if number > 1 else submission)
+    return distinct

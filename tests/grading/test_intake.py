@@ -1,0 +1,165 @@
+"""Submissions in every wrapping: folders, zips, Moodle's download; and what strangers put into archives."""
+
+import json
+import os
+import stat
+import zipfile
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gmtools.grading import intake, reader
+from gmtools.grading.reader import notebook_of
+
+NOTEBOOK = json.dumps(notebook_of(["x = 1"])).encode()
+
+
+def archive(path, members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
+        for name, data in members:
+            opened.writestr(name, data)
+    return path
+
+
+def problems(found):
+    return {s.id: s.problem for s in found}
+
+
+def test_one_notebook_a_folder_and_a_zip_are_found_alike(tmp_path):
+    names = ["b/Мария.ipynb", "Иван 🙂.ipynb", ".ipynb_checkpoints/old.ipynb", "._Мария.ipynb", "notes.txt"]
+    folder = tmp_path / "folder"
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(NOTEBOOK)
+    assert [s.id for s in intake.find(folder)] == ["b/Мария", "Иван 🙂"]
+    assert [s.id for s in intake.find(folder / "Иван 🙂.ipynb")] == ["Иван 🙂"]
+    zipped = archive(tmp_path / "all.zip", [(n, NOTEBOOK) for n in names if not n.startswith(".")])
+    assert [s.id for s in intake.find(zipped)] == ["b/Мария", "Иван 🙂"]
+    assert all(s.read() == NOTEBOOK for s in [*intake.find(folder), *intake.find(zipped)])
+
+
+def test_a_zip_in_a_folder_is_looked_into(tmp_path):
+    archive(tmp_path / "Мария.zip", [("work/lab.ipynb", NOTEBOOK)])
+    assert [s.id for s in intake.find(tmp_path)] == ["Мария/work/lab"]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_moodles_download(tmp_path, zipped):
+    names = {
+        "Иван Петров_12345_assignsubmission_file_/lab.ipynb": NOTEBOOK,
+        "Иван Петров_12345_assignsubmission_file_/lab (1).ipynb": NOTEBOOK,
+        "Мария Стоянова-Ив_777_assignsubmission_file_/report.pdf": b"%PDF",
+        "O'Neil_van_8_assignsubmission_file_/x.IPYNB": NOTEBOOK,
+    }
+    if zipped:
+        place = archive(tmp_path / "download.zip", names.items())
+    else:
+        place = tmp_path
+        (tmp_path / "Празен_9_assignsubmission_file_").mkdir()
+        for name, data in names.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(data)
+    found = intake.find(place)
+    owners = {s.id: s.student for s in found}
+    expected = {
+        "Иван Петров_12345/lab": "Иван Петров_12345",
+        "Иван Петров_12345/lab (1)": "Иван Петров_12345",
+        "Мария Стоянова-Ив_777": "Мария Стоянова-Ив_777",
+        "O'Neil_van_8/x": "O'Neil_van_8",
+    }
+    assert owners == expected | ({} if zipped else {"Празен_9": "Празен_9"})
+    assert all(s.moodle for s in found)
+    assert problems(found)["Мария Стоянова-Ив_777"] == intake.NO_NOTEBOOK
+
+
+def test_a_copy_from_the_browser_is_the_same_students(tmp_path):
+    for name in ("1-elbo-10001.ipynb", "1-elbo-10001 (2).ipynb"):
+        (tmp_path / name).write_bytes(NOTEBOOK)
+    assert {s.student for s in intake.find(tmp_path)} == {"1-elbo-10001"}
+
+
+@pytest.mark.parametrize(
+    "name", ["../../evil.ipynb", "/etc/evil.ipynb", "a/../../evil.ipynb", "C:\\evil.ipynb"]
+)
+def test_a_name_that_leaves_the_archive_is_refused(tmp_path, name):
+    path = archive(tmp_path / "a.zip", [("good.ipynb", NOTEBOOK), (name, NOTEBOOK)])
+    found = intake.find(path)
+    assert sorted(problems(found).values()) == ["", intake.OUTSIDE]
+    assert all("/" not in s.key and not s.key.startswith(".") for s in found)
+    assert sorted(os.listdir(tmp_path)) == ["a.zip"]
+
+
+def test_a_link_in_an_archive_is_refused(tmp_path):
+    link = zipfile.ZipInfo("link.ipynb")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    found = intake.find(archive(tmp_path / "a.zip", [(link, "/etc/passwd")]))
+    assert problems(found) == {"link": intake.LINK}
+    with pytest.raises(reader.Unreadable, match="Символна връзка"):
+        found[0].read()
+
+
+def test_a_link_to_an_archive_is_not_followed(tmp_path):
+    target = archive(tmp_path / "hidden.zip", [("a.ipynb", NOTEBOOK)])
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.zip").symlink_to(target)
+    assert problems(intake.find(folder)) == {"a": intake.BAD_ZIP}
+
+
+def test_a_bomb_is_refused_by_its_header(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "MAX_BYTES", 10**6)
+    found = intake.find(archive(tmp_path / "bomb.zip", [("a.ipynb", bytes(10**7)), ("b.ipynb", NOTEBOOK)]))
+    assert problems(found) == {"a": reader.TOO_LARGE, "b": ""}
+
+
+def test_a_bomb_whose_header_lies_is_cut_off(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "MAX_BYTES", 10**6)
+    path = archive(tmp_path / "bomb.zip", [("a.ipynb", bytes(10**7))])
+    data = path.read_bytes().replace((10**7).to_bytes(4, "little"), (100).to_bytes(4, "little"))
+    path.write_bytes(data)
+    found = intake.find(path)
+    assert problems(found) == {"a": ""}
+    with pytest.raises(reader.Unreadable):
+        found[0].read()
+
+
+def test_too_many_members_and_a_broken_archive_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(intake, "MAX_MEMBERS", 3)
+    many = archive(tmp_path / "many.zip", [(f"{i}.ipynb", NOTEBOOK) for i in range(4)])
+    assert problems(intake.find(many)) == {"many": intake.TOO_MANY}
+    (tmp_path / "broken.zip").write_bytes(b"PK\3\4 not really")
+    assert problems(intake.find(tmp_path / "broken.zip")) == {"broken": intake.BAD_ZIP}
+
+
+def test_names_that_stand_twice_stay_apart(tmp_path):
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        path = archive(tmp_path / "a.zip", [("a.ipynb", NOTEBOOK), ("a.ipynb", NOTEBOOK)])
+    found = intake.find(path)
+    assert [s.id for s in found] == ["a", "a #2"] and len({s.key for s in found}) == 2
+
+
+def test_windows_names_in_cyrillic_are_read(tmp_path):
+    """Windows writes the code page's bytes and no flag that says which."""
+    path = archive(tmp_path / "a.zip", [("Abcd.ipynb", NOTEBOOK)])
+    path.write_bytes(path.read_bytes().replace(b"Abcd", "Иван".encode("cp866")))
+    assert [s.id for s in intake.find(path)] == ["Иван"]
+    assert intake.find(path)[0].read() == NOTEBOOK
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60), st.integers(0, 400))
+def test_any_damage_to_an_archive_gives_notebooks_or_reasons(tmp_path_factory, damage, place):
+    path = archive(tmp_path_factory.mktemp("zip") / "a.zip", [("a.ipynb", NOTEBOOK), ("b/c.ipynb", NOTEBOOK)])
+    data = bytearray(path.read_bytes())
+    data[place : place + len(damage)] = damage
+    path.write_bytes(data)
+    try:
+        found = intake.find(path)
+    except FileNotFoundError:
+        return
+    for submission in found:
+        try:
+            reader.code_cells(submission.read())
+        except reader.Unreadable as reason:
+            assert str(reason)
