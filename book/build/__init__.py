@@ -12,5 +12,9 @@ notebooks.py     Sphinx extension that writes the .ipynb files ...
 markdown.py      ... from the resolved page, as plain notebook Markdown, and
 inline.py        ... the text inside its paragraphs; fragments.py puts text into lists and quotations
 nbval.py         runs the published notebooks again and compares; nbval_plugin.py belongs to it
+colab.py         runs them in an environment that has only what Colab has
+slides.py        reveal.js decks of the chapters (with slides.js, slides.css), and
+pdf.py           the whole book in one PDF, both from the built pages
+report.py        what the pages weigh and how soon one can read them
 ===============  =====================================================================================
 """

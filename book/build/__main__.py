@@ -1,6 +1,11 @@
 """Execute the notebooks, run Sphinx, publish the book into _build/html.
 
-`python -m book.build nbval` then runs the published notebooks again and compares; each has its own --help.
+Then, each with its own --help, `python -m book.build ...`
+  nbval   runs the published notebooks again and compares
+  colab   runs them in an environment that has only what Colab has
+  slides  makes reveal.js decks of the chapters
+  pdf     prints the whole book into one file
+  report  weighs the pages and times how soon one can read them
 """
 
 import argparse
@@ -10,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import nbval
+from . import colab, nbval, pdf, report, slides
 from .execute import Result, execute
 from .kernels import use_forked_kernels
 from .site import build_html, build_wheel, prune
@@ -18,13 +23,14 @@ from .sources import Book
 from .store import Store
 
 SLOW, TOO_SLOW = 20, 60  # processor seconds a notebook may take: a warning, a failure
+COMMANDS = {module.__name__.rpartition(".")[2]: module.main for module in (nbval, colab, slides, pdf, report)}
 SHOWN = 8  # of the slowest notebooks, and of the failures: one screen
 
 
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["nbval"]:
-        return nbval.main(arguments[1:])
+    if arguments and arguments[0] in COMMANDS:
+        return COMMANDS[arguments[0]](arguments[1:])
     options = _parser().parse_args(arguments)
     book = Book(options.root.resolve())
     store = Store(book.build / ".jupyter_cache")
@@ -89,7 +95,9 @@ def _over_budget(results: list[Result]) -> bool:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m book.build", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m book.build", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--root", type=Path, default=Path(), help="the folder with _config.yml")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="notebooks at a time")
     parser.add_argument("--all", action="store_true", help="write every page again")

@@ -1,5 +1,6 @@
 """A small book with one of everything, built in a temporary folder as the real one is built."""
 
+import contextlib
 import functools
 import http.server
 import os
@@ -12,6 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+
+from book.build.pdf import chromium
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE = Path(__file__).parent / "sample"
@@ -67,7 +70,13 @@ def sample() -> SimpleNamespace:
 
 
 HTML = Path(os.environ.get("BOOK_HTML", REPOSITORY / "_build/html"))  # the real book, built
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="session")
+def html() -> Path:
+    """The folder of the built book."""
+    assert (HTML / "index.html").exists(), f"there are no pages in {HTML}: run `make book` first"
+    return HTML.resolve()
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -76,10 +85,9 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="session")
-def site():
+def site(html):
     """The address of the built book on this machine."""
-    assert (HTML / "index.html").exists(), f"there are no pages in {HTML}: run `make book` first"
-    handler = functools.partial(_Quiet, directory=str(HTML))
+    handler = functools.partial(_Quiet, directory=str(html))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -91,12 +99,39 @@ def site():
 
 @pytest.fixture(scope="session")
 def browser():
-    from playwright.sync_api import sync_playwright
+    with chromium() as opened_browser:
+        yield opened_browser
 
-    chromium_path = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    assert chromium_path, "Chromium is missing: apt-get install -y chromium"
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=chromium_path, args=flags)
-        yield chromium
-        chromium.close()
+
+DESK = {"width": 1280, "height": 900}
+TYPESET = "() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true"
+
+
+@contextlib.contextmanager
+def _opened(browser, address: str, allowed: str, theme: str = "light", size: dict = DESK):
+    """A page at `address`, typeset, with what went wrong collected in its second value."""
+    context = browser.new_context(viewport=size, color_scheme=theme, reduced_motion="reduce")
+    complaints: list[str] = []
+
+    def only_here(route):
+        if route.request.url.startswith((allowed, "data:", "blob:")):
+            route.continue_()
+        else:
+            complaints.append(f"asks the network for {route.request.url}")
+            route.abort()
+
+    context.route("**/*", only_here)
+    page = context.new_page()
+    page.on("console", lambda m: complaints.append(f"console: {m.text}") if m.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+    page.on("response", lambda r: complaints.append(f"{r.status} for {r.url}") if r.status >= 400 else None)
+    page.goto(address, wait_until="load")
+    page.evaluate(TYPESET)
+    page.wait_for_timeout(100)  # what the page does once its formulas have their width
+    yield page, complaints
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def opened(browser):
+    return functools.partial(_opened, browser)
