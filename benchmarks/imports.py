@@ -19,7 +19,7 @@ import json, sys, time, torch
 start = time.process_time()
 import {name}
 seconds = time.process_time() - start
-heavy = [n for n in ("matplotlib", "scipy", "sklearn", "IPython", "tqdm") if n in sys.modules]
+heavy = [n for n in ("matplotlib", "scipy", "sklearn", "IPython") if n in sys.modules]
 print(json.dumps([seconds, heavy]))
 """
 

@@ -66,3 +66,24 @@ def test_quality_scores_flows_against_zuko_in_the_right_units():
     values = [v for result in results.values() for scores in result.values() for v in scores]
     assert all(0 < v < 5 for v in values)  # a KL divergence
     assert "| NSF, 3 layers |" in quality.table("eight_gaussians", results)
+
+
+def test_no_room_loads_what_it_needs_only_later(monkeypatch):
+    from benchmarks import imports
+
+    rooms = imports.names()
+    assert {"gmtools", "gmtools.flows", "gmtools.training"} <= set(rooms)
+    monkeypatch.setattr(imports, "names", lambda: ["gmtools.posteriors"])
+    assert imports.import_once(", ".join(rooms))[1] == []
+    text = imports.table(rounds=1)
+    assert text.startswith("### Import over torch") and "| gmtools.posteriors |" in text
+
+
+def test_the_digits_are_scored_in_bits_per_dimension(monkeypatch):
+    from benchmarks import quality
+
+    only = [pair for pair in quality.pairs(64, 8) if pair[0].startswith("Real NVP")]
+    monkeypatch.setattr(quality, "pairs", lambda dim, hidden: only)
+    (scores,) = quality.on_digits(steps=1, seeds=1, hidden=8).values()
+    # ours begins as a Gaussian of the pixels' means and scales: below the log2(17) bits of guessing
+    assert 2 < scores["gmtools"][0] < math.log2(17) and math.isfinite(scores["zuko"][0])
