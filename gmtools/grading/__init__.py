@@ -3,7 +3,25 @@
 For students: ``open_lab`` (notebook.py). For authors of checks: ``Lab``, ``Hidden`` (lab.py) and the
 verdicts of expect.py. For the grader: reader.py and slicer.py find the code, sandbox.py, zygote.py,
 confine.py and worker.py run it apart, wire.py and session.py talk to it, marks.py, batch.py and report.py
-give marks, verify.py tests the tests.
+give marks, intake.py finds the submissions, settle.py and similar.py say what counts and what is alike,
+handout.py and gradescope.py make what leaves this machine, verify.py tests the tests.
+
+The tier in which strangers' code runs is named in every report. Checks and answers never enter any of them.
+
+========================================  =====================  ===================  ==================
+protects                                  ``root``               ``user``             ``plain``
+========================================  =====================  ===================  ==================
+marks (tests, answers, other results)     yes                    yes                  no: files readable
+other submissions, the grader's files     yes                    yes                  no
+secrets in the environment                yes                    yes                  yes
+network, new processes, other processes   yes                    yes                  by seccomp alone
+memory, time, file sizes                  each process           each process         each process
+a user id of its own for each exercise    yes                    no: one, powerless   no: yours
+starts without root                       no                     yes                  yes
+========================================  =====================  ===================  ==================
+
+None protects against a hole in the Linux kernel, nor limits what all processes of a machine take together;
+``plain`` also leaves writable whatever you can write, and must be asked for by name (``--tier plain``).
 """
 
 from gmtools.grading.expect import (

@@ -3,7 +3,9 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +44,21 @@ def _chosen(options: argparse.Namespace, every: list[intake.Submission]) -> list
     return chosen
 
 
-def _pool(options: argparse.Namespace, todo: list[intake.Submission]) -> Executor:
+@contextmanager
+def _pool(options: argparse.Namespace, todo: list[intake.Submission]) -> Iterator[Executor]:
     """As many processes as asked, but not more than pay for their start (torch is imported twice in each);
     or the workers of a dask cluster, which must see the same files."""
     if options.executor is None:
-        return batch.executor(max(1, min(options.jobs, len(todo) // 8)))
+        with batch.executor(max(1, min(options.jobs, len(todo) // 8))) as pool:
+            yield pool
+        return
     address = options.executor.removeprefix("dask://")
     if address == options.executor:
         raise ValueError(f"--executor is {options.executor!r}, expected dask://host:port")
     from distributed import Client
 
-    return Client(address).get_executor()
+    with Client(address) as client:
+        yield client.get_executor()
 
 
 def grade(options: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -190,6 +191,7 @@ class Zygote:
         self.tier, self.limits = tier, limits or Limits()
         self._process: subprocess.Popen | None = None
         self._jobs: socket.socket | None = None
+        self._starting = threading.Lock()
 
     def _start(self) -> None:
         self.close()
@@ -207,8 +209,9 @@ class Zygote:
 
     def open(self) -> Job:
         """Fork a child for one exercise."""
-        if self._process is None or self._process.poll() is not None:
-            self._start()
+        with self._starting:  # a dask worker may have several threads
+            if self._process is None or self._process.poll() is not None:
+                self._start()
         ours, theirs = socket.socketpair()
         control, their_control = socket.socketpair()
         with theirs, their_control:
