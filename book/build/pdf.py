@@ -24,7 +24,7 @@ READY = """async () => {
   if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
   for (const details of document.querySelectorAll("details")) details.open = true;
   for (const folded of document.querySelectorAll(".toggle-hidden")) folded.classList.remove("toggle-hidden");
-  return document.querySelector("h1").textContent.replace(/#$/, "");
+  return document.querySelector("article h1").textContent.replace(/#$/, "");
 }"""
 FOOTER = """<div style="width: 100%; text-align: center; font-size: 8px; font-family: sans-serif">
 <span class="title"></span></div>"""

@@ -128,3 +128,9 @@ def test_sidebar_is_a_named_region():
 def test_parts_hold_every_slide_once():
     assert [slide.n for slide in manifest.slides()] == list(range(1, 72))
     assert manifest.chapter_numbers()["lectures/3-inference/31-importance-sampling"] == 31
+
+
+@pytest.mark.book
+def test_folded_code_has_no_english_name(html):
+    pages = list((html / "lectures").rglob("*.html"))
+    assert pages and not [page.name for page in pages if "Toggle hidden" in page.read_text("utf8")]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "book/_ext"))
 
-from bookshell.search_bg import BulgarianSearch, stem  # noqa: E402
+from bookshell.search_bg import BulgarianSearch, salient, stem  # noqa: E402
 
 FAMILIES = """
 правдоподобие правдоподобието правдоподобия ПРАВДОПОДОБИЕТО
@@ -58,6 +59,16 @@ DIFFERENT = [
     "извадка",
 ]
 
+CLASSICAL = "lectures/4-gradients/42-classical-inference"
+STOCHASTIC = "lectures/4-gradients/43-stochastic-inference"
+ESTIMATORS = "lectures/4-gradients/44-gradient-estimators"
+SCORE = "lectures/4-gradients/45-score-function-estimator"
+REPARAMETERISATION = "lectures/4-gradients/46-reparameterisation"
+PATHWISE = "lectures/4-gradients/47-pathwise-estimator"
+GAUSSIAN = "lectures/4-gradients/48-gaussian-gradients"
+RATIO = "lectures/6-comparison/64-density-ratio-and-classification"
+BAYES = "lectures/6-comparison/65-density-ratio-by-bayes"
+SUPERVISED = "lectures/6-comparison/66-unsupervised-as-supervised"
 LAPLACE = "lectures/3-inference/30-laplace-approximation"
 IMPORTANCE = "lectures/3-inference/31-importance-sampling"
 BOUND = "lectures/3-inference/33-variational-bound"
@@ -67,8 +78,7 @@ QUERIES = {  # what a reader types: the page that must come first
     "апроксимация на Лаплас": LAPLACE,
     "апроксимацията на лаплас": LAPLACE,
     "ЛАПЛАС": LAPLACE,
-    "хесиана": LAPLACE,
-    "хесианът": LAPLACE,
+    "хесианът във върха": LAPLACE,
     "Стърлинг": LAPLACE,
     "делта-метод": LAPLACE,
     "извадка по важност": IMPORTANCE,
@@ -85,6 +95,32 @@ QUERIES = {  # what a reader types: the page that must come first
     "СМЯНАТА НА ПРОМЕНЛИВИТЕ": FLOW,
     "нормализиращ поток": FLOW,
     "нормализиращите потоци": FLOW,
+    "Laplace": LAPLACE,
+    "ELBO": BOUND,
+    "неравенство на Йенсен": BOUND,
+    "Jensen": BOUND,
+    "якобиан на преобразуването": FLOW,
+    "change of variables": FLOW,
+    "класически подход": CLASSICAL,
+    "EM алгоритъм": CLASSICAL,
+    "минипакети": STOCHASTIC,
+    "стохастичен вариационен извод": STOCHASTIC,
+    "градиентни оценители": ESTIMATORS,
+    "скор-функция": SCORE,
+    "скор функцията": SCORE,
+    "REINFORCE": SCORE,
+    "репараметризацията": REPARAMETERISATION,
+    "неявна репараметризация": REPARAMETERISATION,
+    "производна по пътя": PATHWISE,
+    "pathwise": PATHWISE,
+    "нецентрираната параметризация": PATHWISE,
+    "гаусови градиенти": GAUSSIAN,
+    "теорема на Прайс": GAUSSIAN,
+    "отношението на плътностите": RATIO,
+    "отношение на плътности по Бейс": BAYES,
+    "учене без учител": SUPERVISED,
+    "лаборатория 1": "labs/1-elbo/lab",
+    "gaussian_kl": "labs/1-elbo/lab",
     "означения": "book/notation",
     "речника": "book/glossary",
     "поправки": "book/errata",
@@ -106,6 +142,16 @@ def test_stopwords_and_numbers_are_not_indexed():
     search = BulgarianSearch({})
     assert not search.word_filter("на") and not search.word_filter("42")
     assert search.word_filter(stem("ELBO")) and search.word_filter(stem("поток"))
+
+
+def test_the_pages_that_use_a_word_most_are_known_best_first():
+    counts = {
+        "lectures/a": Counter({"плътн": 2, "сам": 9}),
+        "lectures/b": Counter({"плътн": 5}),
+        "book/glossary": Counter({"плътн": 50}),
+    }
+    order = ["book/glossary", "lectures/a", "lectures/b"]
+    assert salient(counts, order) == {"плътн": [2, 1]}  # of one page alone there is nothing to order
 
 
 @pytest.fixture(scope="module")
