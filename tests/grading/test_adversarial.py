@@ -227,7 +227,7 @@ NOTEBOOKS = {
     "a decorator that detaches": (["@torch.no_grad()\n" + GOOD], 26),
     "an exit among the definitions": (["import os\nhalf = os._exit(0)", GOOD.replace("0.5", "half")], 0),
     "an answer for the cell's number": ([BAD.replace("return", "return  # <cell 99>\\\n   ")], 0),
-    "five thousand cells": ([*(f"x{i} = {i}" for i in range(5000)), GOOD], 30),
+    "a thousand cells": ([*(f"x{i} = {i}" for i in range(1000)), GOOD], 30),
 }
 SHORT = {
     "honest", "infinite loop", "os._exit", "segmentation fault", "memory in Python", "forks",
