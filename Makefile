@@ -5,14 +5,17 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check $(if $(LOCK),-c $(LOCK))
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book serve test check laws pages nbval bench lock clean
+.PHONY: help book serve slides pdf test check pages nbval colab report bench lock clean
 
 help:
 	@echo "make book   execute the notebooks and build the HTML into _build/html"
 	@echo "make serve  build it and open it at http://localhost:8000"
+	@echo "make slides the chapters as reveal.js decks; make pdf  the whole book as one PDF"
 	@echo "make test   every check: style, laws, labs, book, pages in Chromium, nbval"
 	@echo "make check  the quick ones: style and the laws of the library and the grader"
 	@echo "make nbval  execute the published notebooks again and compare what they print"
+	@echo "make colab  run every published notebook in a fresh environment with Colab's versions"
+	@echo "make report weigh the pages and time them in Chromium"
 	@echo "make bench  time gmtools against hand-written floors and its peers"
 	@echo "make lock   write the versions in .venv to $(LOCK);  make clean  remove what was built"
 
@@ -33,6 +36,13 @@ serve: book
 	@(sleep 1; $(PY) -m webbrowser -t http://localhost:8000 >/dev/null 2>&1) & \
 	$(PY) -m http.server 8000 --bind localhost --directory _build/html
 
+slides: .venv/installed-book,grading book
+	$(PY) -m book.build slides
+
+pdf: .venv/installed-book,grading,test book
+	@.ci/system-packages chromium
+	$(PY) -m book.build pdf
+
 test: check pages nbval
 
 check: .venv/installed-book,grading,test
@@ -47,6 +57,13 @@ pages: .venv/installed-book,grading,test book
 
 nbval: .venv/installed-book,grading,test book
 	$(PY) -m book.build nbval
+
+colab: .venv/installed-book,grading,test book
+	$(PY) -m book.build colab
+
+report: .venv/installed-book,grading,test book
+	@.ci/system-packages chromium
+	$(PY) -m book.build report
 
 bench: .venv/installed-book,grading,test,bench
 	$(PY) -m benchmarks
