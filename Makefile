@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check $(if $(LOCK),-c $(LOCK))
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book serve slides pdf test check pages nbval colab report bench lock clean
+.PHONY: help book serve slides pdf test check pages nbval colab report tiers kills bench lock clean
 
 help:
 	@echo "make book   execute the notebooks and build the HTML into _build/html"
@@ -16,6 +16,7 @@ help:
 	@echo "make nbval  execute the published notebooks again and compare what they print"
 	@echo "make colab  run every published notebook in a fresh environment with Colab's versions"
 	@echo "make report weigh the pages and time them in Chromium"
+	@echo "make tiers  every adversarial submission in all three tiers;  make kills  100 kills of the grader"
 	@echo "make bench  time gmtools against hand-written floors and its peers"
 	@echo "make lock   write the versions in .venv to $(LOCK);  make clean  remove what was built"
 
@@ -64,6 +65,14 @@ colab: .venv/installed-book,grading,test book
 report: .venv/installed-book,grading,test book
 	@.ci/system-packages chromium
 	$(PY) -m book.build report
+
+tiers: .venv/installed-book,grading,test
+	@.ci/system-packages bubblewrap
+	GMTOOLS_EVERY_TIER=1 $(PY) -m pytest tests/grading/test_adversarial.py
+
+kills: .venv/installed-book,grading,test
+	@.ci/system-packages bubblewrap
+	GMTOOLS_KILLS=100 $(PY) -m pytest tests/grading/test_kill.py
 
 bench: .venv/installed-book,grading,test,bench
 	$(PY) -m benchmarks
