@@ -10,13 +10,14 @@ pass, processes do not).
 import ctypes
 import os
 import platform
+import re
 import resource
 import signal
 import struct
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWPID, CLONE_THREAD, MNT_DETACH = 0x20000, 0x20000000, 0x10000, 2
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
+MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 0x1000, 0x4000, 0x40000
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE = 1, 22, 24, 38, 4
 MEGABYTE = 2**20
 
@@ -109,10 +110,23 @@ def own_mounts(size_mb: int) -> None:
     _checked(LIBC.unshare(CLONE_NEWNS), "unshare")
     _checked(LIBC.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "private mounts")
     flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
-    _checked(LIBC.umount2(b"/proc", MNT_DETACH), "umount /proc")
+    kept = {path: os.open(path, os.O_PATH) for path in _mounted_below("/tmp")}
     for place in (b"/tmp", b"/dev/shm"):
         options = f"size={size_mb}m,nr_inodes=4096,mode=1777".encode()
         _checked(LIBC.mount(b"tmpfs", place, b"tmpfs", flags, options), f"mount {place.decode()}")
+    for path, descriptor in kept.items():
+        os.makedirs(path, mode=0o755, exist_ok=True)
+        source = f"/proc/self/fd/{descriptor}".encode()
+        _checked(LIBC.mount(source, os.fsencode(path), None, MS_BIND | MS_REC, None), f"bind {path}")
+        os.close(descriptor)
+    _checked(LIBC.umount2(b"/proc", MNT_DETACH), "umount /proc")
+
+
+def _mounted_below(place: str) -> list[str]:
+    """What stands on mounts of its own below ``place``: Python or the course, if they live there."""
+    with open("/proc/self/mountinfo") as mounts:
+        points = [re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), line.split()[4]) for line in mounts]
+    return sorted({point for point in points if point.startswith(place + "/")})
 
 
 def drop_privileges(user: int | None) -> None:

@@ -111,14 +111,15 @@ def _walls(tier: str) -> list[str]:
     command += ["--new-session", "--clearenv", "--hostname", "sandbox", "--cap-add", "ALL"]
     if tier == "user":
         command += ["--unshare-user", "--uid", "0", "--gid", "0"]
-    made = {Path("/")}
+    command += ["--perms", "1777", "--tmpfs", "/tmp"]  # before the rest: Python or the course may live in it
+    made = {Path("/"), Path("/tmp")}
     for path in _visible():
         for parent in reversed(path.parents):
             if parent not in made and not any(parent == p or p in parent.parents for p in _visible()):
                 command += ["--perms", "0755", "--dir", str(parent)]  # bwrap's own would be 0700
                 made.add(parent)
         command += ["--ro-bind", str(path), str(path)]
-    command += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
+    command += ["--proc", "/proc", "--dev", "/dev"]
     command += ["--remount-ro", "/dev", "--remount-ro", "/"]  # bwrap's own folders belong to the jobs' user
     for name, value in _environment().items():
         command += ["--setenv", name, value]
