@@ -19,3 +19,12 @@ def compile_whole():
         return torch.compile(function, fullgraph=True, backend="eager")
 
     return compile_whole
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One Chromium for all tests: playwright cannot be started twice in a process."""
+    from book.build.pdf import chromium
+
+    with chromium() as opened_browser:
+        yield opened_browser

@@ -14,8 +14,6 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from book.build.pdf import chromium
-
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE = Path(__file__).parent / "sample"
 HEADER = (SAMPLE / "lectures" / "other.md").read_text("utf8").split("(other)=")[0]
@@ -95,12 +93,6 @@ def site(html):
     server.shutdown()
     server.server_close()
     thread.join()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with chromium() as opened_browser:
-        yield opened_browser
 
 
 DESK = {"width": 1280, "height": 900}

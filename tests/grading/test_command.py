@@ -202,19 +202,15 @@ def test_what_cannot_start_is_said(tmp_path, capsys):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1200])
-def test_pages_fit_the_screen_and_run_nothing(graded, width):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 800})
-        said = []
-        page.on("console", lambda message: said.append(message.text))
-        for path in [graded / "index.html", *(graded / "students").iterdir()]:
-            page.goto(path.as_uri())
-            assert page.title() != "pwned"
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
-        browser.close()
+def test_pages_fit_the_screen_and_run_nothing(graded, browser, width):
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    for path in [graded / "index.html", *(graded / "students").iterdir()]:
+        page.goto(path.as_uri())
+        assert page.title() != "pwned"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
+    page.close()
     assert said == []
 
 
