@@ -136,31 +136,34 @@ class MADE(nn.Module):
             shift = self.context_layer(context).expand(*batch_shape, -1).reshape(n, -1)
             biases[0] = biases[0] + shift.T  # (H, n)
 
-        # blocks[l][i]: number, biases and weights of the units of layer l that variable i needs first
+        # steps[l][i]: biases and weights of the units of layer l that variable i needs first, () if none
         sizes = [[b - a for a, b in zip([0, *ends[:-1]], ends, strict=True)] for ends in self._ends]
-        blocks = [
-            list(zip(size, bias.split(size), layer.weight.split(size), strict=True))
+        steps = [
+            [
+                (b, w) if len(w) else ()
+                for b, w in zip(bias.split(size), layer.weight.split(size), strict=True)
+            ]
             for bias, layer, size in zip(biases, self.layers, sizes, strict=True)
         ]
         out_biases = self.output.bias.unflatten(0, outputs)[..., None].unbind(1)
         out_weights = self.output.weight.unflatten(0, outputs).unbind(1)
 
-        rows = [_Rows(size, n, self.output.weight) for size in (self.dim, *(len(b) for b in biases))]
+        x = _Rows([1] * self.dim, n, self.output.weight)
+        hidden = [_Rows(size, n, self.output.weight) for size in sizes]
+        layers = list(zip([x, *hidden[:-1]], hidden, steps, strict=True))
         activation, parameters = self.activation, []
-        for i in range(self.dim):
-            for below, row, block in zip(rows[:-1], rows[1:], blocks, strict=True):
-                count, bias, weight = block[i]
-                if count:
-                    row.append(activation(below.linear(bias, weight)), count)
-            theta = rows[-1].linear(out_biases[i], out_weights[i])  # (P, n)
+        for i, variable in enumerate(self.order or range(self.dim)):
+            for below, row, step in layers:
+                if step[i]:
+                    row.append(i, activation(below.linear(*step[i])))
+            theta = hidden[-1].linear(out_biases[i], out_weights[i])  # (P, n)
             parameters.append(theta)
-            variable = i if self.order is None else self.order[i]
-            x_i = draw(theta.T.reshape(*batch_shape, self.outputs_per_dim), variable)
-            rows[0].append(x_i.reshape(1, n), 1)
-        x, theta = rows[0].known.T, torch.stack(parameters).permute(2, 0, 1)
+            x.append(i, draw(theta.T.view(*batch_shape, self.outputs_per_dim), variable).reshape(1, n))
+        values = x.known
         if self.order is not None:
-            x, theta = x[:, self._positions()], theta[:, self._positions()]
-        return x.reshape(*batch_shape, self.dim), theta.reshape(*batch_shape, self.dim, self.outputs_per_dim)
+            values, parameters = values[self._positions()], [parameters[i] for i in self._positions()]
+        theta = torch.stack(parameters).permute(2, 0, 1)
+        return values.T.reshape(*batch_shape, self.dim), theta.reshape(*batch_shape, *theta.shape[1:])
 
     def _positions(self) -> list[int]:
         """Where each variable stands in the order."""
@@ -172,18 +175,19 @@ class _Rows:
     autograd must look back, rows concatenated.
     """
 
-    def __init__(self, size: int, n: int, like: Tensor):
-        self.in_place, self.count = not torch.is_grad_enabled(), 0
-        self.known = like.new_zeros(size if self.in_place else 0, n)
+    def __init__(self, sizes: list[int], n: int, like: Tensor):
+        in_place = not torch.is_grad_enabled()
+        self.known = like.new_zeros(sum(sizes) if in_place else 0, n)
+        self.places = self.known.split(sizes) if in_place else None
 
-    def append(self, new: Tensor, count: int) -> None:
-        end = self.count + count
-        if self.in_place:
-            self.known[self.count : end] = new
-        else:
+    def append(self, i: int, new: Tensor) -> None:
+        if self.places is None:
             self.known = torch.cat((self.known, new))
-        self.count = end
+        else:
+            self.places[i].copy_(new)
 
     def linear(self, bias: Tensor, weight: Tensor) -> Tensor:
         """An affine map of the units, by the leading columns of the weight when not all are there."""
-        return torch.addmm(bias, weight if self.in_place else weight[:, : self.count], self.known)
+        if self.places is None:
+            weight = weight[:, : len(self.known)]
+        return torch.addmm(bias, weight, self.known)
