@@ -54,7 +54,8 @@ check: .venv/installed-book,grading,test
 
 pages: .venv/installed-book,grading,test book
 	@.ci/system-packages chromium
-	$(PY) -m pytest -m "book or browser"
+	$(PY) -m pytest -m "book and not browser"
+	$(PY) -m pytest -m browser -n auto --dist loadgroup
 
 nbval: .venv/installed-book,grading,test book
 	$(PY) -m book.build nbval

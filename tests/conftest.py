@@ -28,3 +28,8 @@ def browser():
 
     with chromium() as opened_browser:
         yield opened_browser
+
+
+def pytest_collection_modifyitems(items):
+    """Browser tests come last: playwright leaves an event loop running, beside which asyncio.run fails."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)

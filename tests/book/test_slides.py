@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 from book.build import pdf, slides
 from book.build.sources import Book
 
-pytestmark = [pytest.mark.book, pytest.mark.browser]
+pytestmark = [pytest.mark.book, pytest.mark.browser, pytest.mark.xdist_group("slides")]  # made once
 READY = "() => window.Reveal && Reveal.isReady()"
 CUT_OFF = """() => [...document.querySelectorAll('.slides > section > section')].filter(slide => {
   const shown = slide.style.display;
