@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from . import colab, nbval, pdf, report, slides
+from .binder import write_environment
 from .execute import Result, execute
 from .kernels import use_forked_kernels
 from .site import build_html, build_wheel, prune
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     stale = [result.page for result in results if not result.cached]
     if (book.root / "pyproject.toml").exists():
         build_wheel(book)
+        write_environment(book)
     if not build_html(book, store, stale, options.all):
         print("\nSphinx warned (above); warnings are errors.", file=sys.stderr)
         return 1

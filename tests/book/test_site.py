@@ -6,7 +6,9 @@ import shutil
 import zipfile
 
 import pytest
+import yaml
 
+from book.build.binder import write_environment
 from book.build.site import build_wheel, open_at_first_page
 from book.build.sources import Book
 
@@ -125,4 +127,7 @@ def test_the_install_cell_names_the_wheel_that_is_built(sample, tmp_path, monkey
     root = sample.write(tmp_path / "book")
     (root / "pyproject.toml").write_text(PROJECT.format(version="1.2"))
     monkeypatch.setenv("GITHUB_REPOSITORY", "somebody/fork")
-    assert requirement(Book(root)) == "https://somebody.github.io/fork/wheels/gmtools-1.2-py3-none-any.whl"
+    wheel = "https://somebody.github.io/fork/wheels/" + "gmtools-1.2-py3-none-any.whl"
+    assert requirement(Book(root)) == wheel
+    pip = yaml.safe_load(write_environment(Book(root)).read_text("utf8"))["dependencies"][-1]["pip"]
+    assert wheel in pip

@@ -39,12 +39,11 @@ def _group(tooltip: str, icon: str, label: str, buttons: list[dict]) -> dict:
 def _launch(app, page: str) -> dict:
     slug = repository_slug(app.config.html_theme_options["repository_url"])
     where = {"slug": slug, "branch": PAGES_BRANCH, "page": quote(page)}
+    colab, binder = "_static/images/logo_colab.png", "_static/images/logo_binder.svg"
     buttons = [
-        _link("Colab", COLAB.format(**where), "Отворете в Colab", "_static/images/logo_colab.png", "colab")
+        _link("Colab", COLAB.format(**where), "Отворете в Colab", colab, "colab"),
+        _link("Binder", BINDER.format(**where), "Отворете в Binder", binder, "binder"),
     ]
-    if app.config.book_binder:
-        icon = "_static/images/logo_binder.svg"
-        buttons.append(_link("Binder", BINDER.format(**where), "Отворете в Binder", icon, "binder"))
     return _group("Отворете като тетрадка", "fas fa-rocket", "launch-buttons", buttons)
 
 
@@ -89,6 +88,5 @@ def rewrite(app, pagename, templatename, context, doctree) -> None:
 
 
 def setup(app) -> None:
-    app.add_config_value("book_binder", False, "html")
     app.connect("config-inited", _use_publishing_repository)
     app.connect("html-page-context", rewrite, priority=900)
