@@ -19,7 +19,7 @@ from gmtools.grading.lab import load_graded
 from gmtools.grading.reader import notebook_of
 from gmtools.grading.sandbox import choose_tier
 
-LAB = Path(__file__).parents[1] / "labs" / "1-elbo"
+LAB = Path(__file__).parents[1] / "tests" / "grading" / "course" / "labs" / "bound"
 
 
 class CpuMeter:

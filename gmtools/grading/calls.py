@@ -15,9 +15,9 @@ class Outcome:
     """What one call gave.
 
     value: what the function returned.
-    gradients: for each tensor argument with ``requires_grad``, the gradient of the sum of ``value`` (None
-    where
-        the value does not depend on it); None as a whole if the value is not a differentiable tensor.
+    gradients: for each tensor argument with ``requires_grad``, the gradient of the sum of ``value`` (of all
+        its tensors, if it is a tuple or list), None where it does not depend on it; None as a whole if the
+        value is not differentiable.
     changed: positions of the tensor arguments that the call changed in place.
     operations: how many tensor operations it took (None unless asked for).
     """
@@ -47,9 +47,9 @@ class _Count(TorchDispatchMode):
 
 
 def _gradients(value: Any, inputs: list[Tensor]) -> list[Tensor | None] | None:
-    if not isinstance(value, Tensor) or not value.requires_grad:
-        return None
-    return list(torch.autograd.grad(value.sum(), inputs, allow_unused=True))
+    parts = value if isinstance(value, tuple | list) else (value,)
+    sums = [part.sum() for part in parts if isinstance(part, Tensor) and part.requires_grad]
+    return list(torch.autograd.grad(sum(sums), inputs, allow_unused=True)) if sums else None
 
 
 def perform(function: Callable, args: list, kwargs: dict, *, seed: int = 0, count: bool = False) -> Outcome:
@@ -57,7 +57,7 @@ def perform(function: Callable, args: list, kwargs: dict, *, seed: int = 0, coun
     operations."""
     tensors = [(i, a) for i, a in enumerate(args) if isinstance(a, Tensor)]
     before = [a.detach().clone() for _, a in tensors]
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # the CPU alone: torch.manual_seed also asks every accelerator
     if count:
         with _Count() as counter:
             value = function(*args, **kwargs)

@@ -93,6 +93,7 @@ def _visible() -> list[Path]:
     system = [
         Path(p) for p in ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/localtime")
     ]
+    system.append(Path("/sys/kernel/mm/transparent_hugepage"))  # malloc asks there what a huge page is
     python = [Path(sys.prefix), Path(sys.base_prefix), Path(os.path.realpath(sys.executable)).parent.parent]
     packages = [Path(p) for p in sys.path if p.endswith(("site-packages", "dist-packages"))]
     unique = dict.fromkeys([*system, *python, *packages, Path(gmtools.__file__).parent])

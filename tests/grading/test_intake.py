@@ -40,8 +40,8 @@ def test_one_notebook_a_folder_and_a_zip_are_found_alike(tmp_path):
 
 
 def test_a_zip_in_a_folder_is_looked_into(tmp_path):
-    archive(tmp_path / "Мария.zip", [("work/lab.ipynb", NOTEBOOK)])
-    assert [s.id for s in intake.find(tmp_path)] == ["Мария/work/lab"]
+    archive(tmp_path / "Мария.zip", [("задание/lab.ipynb", NOTEBOOK)])
+    assert [s.id for s in intake.find(tmp_path)] == ["Мария/задание/lab"]
 
 
 @pytest.mark.parametrize("zipped", [False, True])
