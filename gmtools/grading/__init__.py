@@ -29,7 +29,9 @@ from gmtools.grading.expect import (
     expect_close,
     expect_gradients,
     expect_mean,
+    expect_no_loop,
     expect_tensor,
+    expect_tensors,
     expect_unchanged,
 )
 from gmtools.grading.lab import Failed, Hidden, Lab
@@ -43,7 +45,9 @@ __all__ = [
     "expect_close",
     "expect_gradients",
     "expect_mean",
+    "expect_no_loop",
     "expect_tensor",
+    "expect_tensors",
     "expect_unchanged",
     "open_lab",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gmtools.grading.calls import Foreign, Outcome
+from gmtools.grading.calls import Foreign, Outcome, Student
 from gmtools.grading.lab import Failed, WrongForm
 
 
@@ -50,6 +50,15 @@ def expect_tensor(value: Any, shape: tuple[int, ...], dtype: torch.dtype | None 
     if torch.isinf(value).any():
         raise Failed("В резултата има безкрайност.")
     return value.detach()
+
+
+def expect_tensors(value: Any, *shapes: tuple[int, ...], dtype: torch.dtype | None = None) -> list[Tensor]:
+    """Fail unless ``value`` is a tuple (or list) of plain finite tensors of these shapes; return them."""
+    if type(value) not in (tuple, list):
+        raise WrongForm(f"Функцията трябва да върне {len(shapes)} тензора, а върна {_kind(value)}.")
+    if len(value) != len(shapes):
+        raise WrongForm(f"Функцията трябва да върне {len(shapes)} тензора, а върна {len(value)}.")
+    return [expect_tensor(v, shape, dtype) for v, shape in zip(value, shapes, strict=True)]
 
 
 def expect_close(
@@ -103,3 +112,10 @@ def expect_unchanged(outcome: Outcome) -> None:
         raise Failed(
             "Функцията променя аргументите си на място; използвайте нови тензори вместо +=, mul_, exp_ …"
         )
+
+
+def expect_no_loop(student: Student, name: str, small: tuple, large: tuple, what: str) -> None:
+    """Fail if the number of tensor operations of ``name`` grows from the arguments ``small`` to ``large``."""
+    counts = [student.trace(name, *args, count=True).operations for args in (small, large)]
+    if None in counts or counts[1] > counts[0] + 2:
+        raise Failed(f"Броят на операциите расте с {what}: има цикъл.")
