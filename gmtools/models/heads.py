@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent, Normal, constraints
 
-from gmtools.checks import check_count, check_positive
+from gmtools.checks import check_count, check_positive, check_shape
 
 
 class BernoulliHead(nn.Module):
@@ -37,18 +37,27 @@ class BernoulliHead(nn.Module):
         self.net, self.event_dims = net, event_dims
 
     def forward(self, context: Tensor) -> Distribution:
-        return Independent(_Binary(logits=self.net(context), validate_args=False), self.event_dims)
+        return _Binary(Bernoulli(logits=self.net(context), validate_args=False), self.event_dims)
 
 
-class _Binary(Bernoulli):
-    """A Bernoulli that checks its values in one reduction: on a VAE's step torch's own check shows."""
+class _Binary(Independent):
+    """Independent Bernoulli variables that check values, and sum, without large temporaries: on a VAE's step
+    those of torch show.
+    """
 
     def log_prob(self, value: Tensor) -> Tensor:
-        if not torch.compiler.is_compiling():
-            low, high = torch.aminmax(value * value - value)
-            if not (low == 0 and high == 0):  # also for NaN and infinity
-                raise ValueError(f"value has shape {tuple(value.shape)} and entries other than 0 and 1")
-        return super().log_prob(value)
+        check_shape("value", value, "...", *self.event_shape)
+        if not (torch.compiler.is_compiling() or _is_binary(value)):
+            raise ValueError(f"value has shape {tuple(value.shape)} and entries other than 0 and 1")
+        logits, value = torch.broadcast_tensors(self.base_dist.logits, value)
+        loss = F.binary_cross_entropy_with_logits(logits, value, reduction="none")
+        return -loss.flatten(-self.reinterpreted_batch_ndims).sum(-1)
+
+
+def _is_binary(value: Tensor) -> bool:
+    """Whether all entries are 0 or 1, up to rounding: between them, and their squares add up to their sum."""
+    low, high = torch.aminmax(value)
+    return bool(0 <= low <= high <= 1) and torch.equal(torch.linalg.vecdot(value, value), value.sum(-1))
 
 
 class GaussianHead(nn.Module):

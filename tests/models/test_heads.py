@@ -24,6 +24,21 @@ def test_discretised_logistic_sums_to_one(levels, loc, scale):
     torch.testing.assert_close((log_prob.exp() * x).sum(), q.mean)
 
 
+def test_bernoulli_log_prob_is_torchs():
+    q = BernoulliHead(nn.Linear(2, 6).double())(torch.randn(3, 5, 2, dtype=torch.float64))
+    x = torch.bernoulli(torch.rand(5, 6, dtype=torch.float64))
+    torch.testing.assert_close(q.log_prob(x), q.base_dist.log_prob(x).sum(-1))
+    torch.testing.assert_close(q.expand((4, 3, 5)).log_prob(x), q.log_prob(x).expand(4, 3, 5))
+
+
+@pytest.mark.parametrize("wrong", [0.5, 1e-3, -1.0, 2.0, float("nan"), float("inf")])
+def test_bernoulli_takes_nothing_but_zeros_and_ones(wrong):
+    x = torch.bernoulli(torch.rand(5, 100))
+    x[3, 7] = wrong
+    with pytest.raises(ValueError, match="other than 0 and 1"):
+        BernoulliHead(nn.Linear(2, 100))(torch.zeros(5, 2)).log_prob(x)
+
+
 def test_discretised_logistic_is_the_difference_of_cdfs():
     loc, scale = torch.tensor(0.4).double(), torch.tensor(0.2).double()
     x = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
@@ -91,3 +106,5 @@ def test_bad_inputs_name_the_argument():
         GaussianHead(nn.Linear(2, 3), scale=0.0)
     with pytest.raises(ValueError, match="event_dims"):
         BernoulliHead(nn.Linear(2, 3), event_dims=0)
+    with pytest.raises(ValueError, match=r"value has shape \(4,\), expected \(..., 3\)"):
+        BernoulliHead(nn.Linear(2, 3))(torch.zeros(2)).log_prob(torch.zeros(4))
