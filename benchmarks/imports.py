@@ -1,8 +1,8 @@
 """What importing the library costs over torch: ``python -m benchmarks.imports``. Target 0.05 s a room.
 
 Each import runs in an interpreter of its own that has imported torch; its figure is the median CPU time.
-Python compiles a file at its first import and keeps the bytecode, here in a folder of ours: every import but that one
-is timed. The last column names what no room may load at import.
+Python compiles a file at its first import and keeps the bytecode, here in a folder of ours: every import but
+that one is timed. The last column names what no room may load at import.
 """
 
 import argparse

@@ -151,14 +151,15 @@ class MADE(nn.Module):
         x = _Rows([1] * self.dim, n, self.output.weight)
         hidden = [_Rows(size, n, self.output.weight) for size in sizes]
         layers = list(zip([x, *hidden[:-1]], hidden, steps, strict=True))
-        activation, parameters = self.activation, []
+        activation, parameters, flat = self.activation, [], len(batch_shape) == 1
         for i, variable in enumerate(self.order or range(self.dim)):
             for below, row, step in layers:
                 if step[i]:
                     row.append(i, activation(below.linear(*step[i])))
             theta = hidden[-1].linear(out_biases[i], out_weights[i])  # (P, n)
             parameters.append(theta)
-            x.append(i, draw(theta.T.view(*batch_shape, self.outputs_per_dim), variable).reshape(1, n))
+            rows = theta.T if flat else theta.T.view(*batch_shape, self.outputs_per_dim)
+            x.append(i, draw(rows, variable).reshape(1, n))
         values = x.known
         if self.order is not None:
             values, parameters = values[self._positions()], [parameters[i] for i in self._positions()]
