@@ -22,12 +22,13 @@ from typing import Any
 
 import torch
 
-from gmtools.grading import marks, reader, similar
+from gmtools.grading import handed_in, marks, reader, similar
 from gmtools.grading.intake import Submission
 from gmtools.grading.lab import Lab, load_graded, solutions_folder
 from gmtools.grading.sandbox import Limits, Zygote
 from gmtools.grading.session import RemoteStudent
 
+Weights = Callable[[str], dict[str, torch.Tensor]]
 AHEAD = 64  # submissions handed out at a time: memory does not grow with the batch
 
 
@@ -55,11 +56,13 @@ def _with_code(exercise: dict[str, Any], cells: list[str]) -> dict[str, Any]:
     return exercise
 
 
-def grade_cells(lab: Lab, cells: list[str], zygote: Zygote, seed: int) -> list[dict[str, Any]]:
+def grade_cells(
+    lab: Lab, cells: list[str], zygote: Zygote, seed: int, weights: Weights = handed_in.none
+) -> list[dict[str, Any]]:
     """The result of every exercise, each in processes of its own."""
     results = []
     for exercise in lab.exercises.values():
-        student = RemoteStudent(zygote, cells, exercise.name)
+        student = RemoteStudent(zygote, cells, exercise.name, weights)
         try:
             results.append(_with_code(marks.run_exercise(exercise, student, seed), cells))
         finally:
@@ -98,12 +101,17 @@ def grade_one(run: Run, submission: Submission) -> dict[str, Any]:
     }
     try:
         data = submission.read()
-        result["sha256"] = hashlib.sha256(data).hexdigest()
+        result["sha256"] = submission.digest()
         cells = reader.code_cells(data)
     except reader.Unreadable as reason:
         return result | {"status": "unreadable", "reason": str(reason)}
     result["fingerprint"] = similar.fingerprint(cells)
-    exercises = grade_cells(lab, cells, shared_zygote(run.tier, run.limits), run.seed)
+    exercises = grade_cells(lab, cells, shared_zygote(run.tier, run.limits), run.seed, submission.weights)
+    answers = handed_in.answers(cells, list(lab.questions))
+    result["questions"] = [
+        {"name": q.name, "title": q.title, "points": q.points, "answer": answers[q.name]}
+        for q in lab.questions.values()
+    ]
     broken = any(c["status"] == "broken check" for e in exercises for c in e["checks"])
     return result | {
         "status": "look" if broken else "graded",
@@ -132,7 +140,7 @@ def finished(run: Run, out: Path, submission: Submission) -> bool:
     """Whether ``out`` already holds this run's result for the file as it is now."""
     try:
         result = json.loads(result_path(out, submission).read_text(encoding="utf-8"))
-        digest = hashlib.sha256(submission.read()).hexdigest()
+        digest = submission.digest()
     except (OSError, ValueError, reader.Unreadable):
         return False
     same = (result["seed"], result["tier"], result["lab_hash"]) == (

@@ -4,6 +4,7 @@ Nothing is ever unpacked to disk: a member of an archive is read in place, up to
 neither its name nor what it inflates to can reach a file of ours.
 """
 
+import hashlib
 import os
 import re
 import stat
@@ -12,8 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from gmtools.grading import reader
+from torch import Tensor
+
+from gmtools.grading import handed_in, reader
 
 MAX_MEMBERS = 50_000
 MOODLE = re.compile(r"(?P<student>.+_\d+)_assignsubmission_(?:file|onlinetext)_?")
@@ -46,6 +50,32 @@ class Submission:
     def key(self) -> str:
         """A file name of letters, digits, dots and dashes that is this submission's alone."""
         return reader.file_key(self.id)
+
+    def weights(self, exercise: str) -> dict[str, Tensor]:
+        """The weights handed in beside the notebook; raises ``StudentError`` if there are none to read."""
+        return handed_in.from_bytes(self._beside(exercise), exercise)
+
+    def _beside(self, exercise: str) -> bytes | None:
+        name = handed_in.weights_name(self.member or self.path, exercise)
+        try:
+            return reader.read_member(self.path, name) if self.member else reader.read_bytes(Path(name))
+        except reader.Unreadable:
+            return None
+
+    def digest(self) -> str:
+        """A fingerprint of everything that was handed in."""
+        digest = hashlib.sha256(self.read())
+        for name in self._weight_files():
+            digest.update(reader.read_member(self.path, name) if self.member else reader.read_bytes(name))
+        return digest.hexdigest()
+
+    def _weight_files(self) -> list[Any]:
+        start = (self.member or self.path)[: -len("ipynb")]
+        if not self.member:
+            folder = Path(self.path).parent
+            return sorted(p for p in folder.glob("*.safetensors") if str(p).startswith(start))
+        with zipfile.ZipFile(self.path) as archive:
+            return sorted(n for n in archive.namelist() if n.startswith(start) and n.endswith(".safetensors"))
 
     def read(self) -> bytes:
         """The notebook's bytes; raises ``Unreadable``."""
@@ -116,9 +146,18 @@ def _in_folder(path: Path) -> Iterator[Submission]:
             place = Path(folder) / name
             relative = place.relative_to(path).as_posix()
             if name.lower().endswith(".zip"):
-                yield from _in_zip(place, f"{relative[:-4]}/")
+                handed = place.lstat().st_mtime  # the times inside are the student's to choose
+                for found in _in_zip(place, f"{relative[:-4]}/"):
+                    yield _alone(replace(found, modified=handed))
             else:
                 yield Submission(relative, str(place), modified=place.lstat().st_mtime)
+
+
+def _alone(found: Submission) -> Submission:
+    """``a.zip`` that holds ``a.ipynb`` is one submission: a."""
+    folders, _, name = found.id.rpartition("/")
+    own = COPY.sub("", folders.rpartition("/")[2])
+    return replace(found, id=f"{folders}.ipynb") if name.lower() == f"{own}.ipynb".lower() else found
 
 
 def _owned(found: Submission) -> Submission:

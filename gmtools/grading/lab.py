@@ -65,6 +65,7 @@ class Exercise:
     title: str
     points: float
     chapter: str
+    trained: bool = False
     checks: list[Check] = field(default_factory=list)
 
     def check(self, title: str, *, points: float, hint: str = "", hidden: bool = False) -> Callable:
@@ -77,37 +78,69 @@ class Exercise:
         return register
 
 
+@dataclass(frozen=True)
+class Question:
+    """An open question: the answer is a text assigned to ``name``, and a person marks it."""
+
+    name: str
+    title: str
+    points: float
+
+
 class Lab:
-    """A lab: its folder name, its title, and its exercises in the order they are asked."""
+    """A lab: its folder name, its title, its exercises in the order they are asked, and open questions."""
 
     def __init__(self, key: str, title: str):
         self.key, self.title = key, title
         self.exercises: dict[str, Exercise] = {}
+        self.questions: dict[str, Question] = {}
 
-    def exercise(self, name: str, *, title: str, points: float, chapter: str) -> Exercise:
-        """Add an exercise; ``name`` is what the student defines, ``chapter`` a path like
-        3-inference/33-..."""
-        self.exercises[name] = Exercise(name, title, points, chapter)
+    def exercise(
+        self, name: str, *, title: str, points: float, chapter: str, trained: bool = False
+    ) -> Exercise:
+        """Add an exercise; ``name`` is what the student defines, ``chapter`` a path like 3-inference/33-...
+
+        With ``trained`` it is a module whose weights are handed in: checks see ``student.weights(name)``.
+        """
+        self.exercises[name] = Exercise(name, title, points, chapter, trained)
         return self.exercises[name]
+
+    def question(self, name: str, *, title: str, points: float) -> None:
+        """Add an open question, marked by hand."""
+        self.questions[name] = Question(name, title, points)
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A typical mistake: the reference answer with ``old`` replaced by ``new``."""
+    """A typical mistake: the reference answer with ``old`` replaced by ``new``, or its weights after
+    ``damage``."""
 
     exercise: str
     title: str
-    old: str
-    new: str
+    old: str = ""
+    new: str = ""
+    damage: Callable | None = None
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """A right answer in another style: a function of hidden.py that stands in for the exercise's."""
+    """A right answer in another style: a function of hidden.py that stands in for the exercise's, or that
+    makes of the reference's weights others as good."""
 
     exercise: str
     title: str
     function: Callable
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What the weights of a trained exercise are marked by: the reference is to exceed ``threshold`` by
+    ``margin``."""
+
+    exercise: str
+    threshold: float
+    margin: float
+    measure: Callable
 
 
 class Hidden:
@@ -116,6 +149,7 @@ class Hidden:
     def __init__(self) -> None:
         self.checks: list[tuple[str, Check]] = []
         self.mutants: list[Mutant] = []
+        self.metrics: list[Metric] = []
         self.alternatives: list[Alternative] = []
 
     def check(self, exercise: str, title: str, *, points: float, hint: str = "") -> Callable:
@@ -131,6 +165,24 @@ class Hidden:
         """Register a typical wrong answer as a replacement in the reference's source."""
         self.mutants.append(Mutant(exercise, title, old, new))
 
+    def damage(self, exercise: str, title: str) -> Callable:
+        """Register the decorated function, which spoils the reference's weights, as a wrong answer."""
+
+        def register(function: Callable) -> Callable:
+            self.mutants.append(Mutant(exercise, title, damage=function))
+            return function
+
+        return register
+
+    def metric(self, exercise: str, *, threshold: float, margin: float) -> Callable:
+        """Register the decorated function, from weights to a number, as what an exercise is marked by."""
+
+        def register(function: Callable) -> Callable:
+            self.metrics.append(Metric(exercise, threshold, margin, function))
+            return function
+
+        return register
+
     def alternative(self, exercise: str, title: str) -> Callable:
         """Register the decorated function as another right answer to the exercise."""
 
@@ -141,7 +193,8 @@ class Hidden:
         return register
 
 
-def _module(path: Path) -> ModuleType:
+def load_module(path: Path) -> ModuleType:
+    """A lab's ``checks.py`` or ``hidden.py``, run."""
     spec = importlib.util.spec_from_file_location(
         f"lab_{path.parent.name}_{path.stem}".replace("-", "_"), path
     )
@@ -155,7 +208,7 @@ def load_public(folder: Path) -> Lab:
     path = Path(folder) / "checks.py"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no lab: {path} does not exist")
-    return _module(path).lab
+    return load_module(path).lab
 
 
 def solutions_folder(folder: Path) -> Path:
@@ -170,7 +223,7 @@ def load_graded(folder: Path) -> tuple[Lab, Hidden]:
     path = solutions_folder(folder) / "hidden.py"
     if not path.is_file():
         raise FileNotFoundError(f"no hidden checks for {lab.key}: {path} does not exist")
-    hidden = _module(path).hidden
+    hidden = load_module(path).hidden
     for name, check in hidden.checks:
         lab.exercises[name].checks.append(check)
     for exercise in lab.exercises.values():

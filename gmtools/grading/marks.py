@@ -24,6 +24,12 @@ GONE = {
     "too many": "Не е проверено: изпълнението вече се срина няколко пъти в това упражнение.",
 }
 UNWRITTEN = "Функцията още не е написана."
+WEIGHTS = {
+    "NoWeights": "Няма предадени тегла на „{0}“. Обучете модула и изпълнете клетката за предаване; "
+    "предава се архивът, който тя записва.",
+    "BadWeights": "Теглата на „{0}“ не могат да бъдат прочетени: очаква се файл safetensors с "
+    "тензори от реални числа.",
+}
 
 
 def _place(error: StudentError) -> str:
@@ -39,6 +45,8 @@ def explain(error: StudentError, exercise: str) -> str:
         return f"Не е намерено определение на „{exercise}“. Името трябва да е точно това."
     if error.kind == "SyntaxError":
         return f"Клетката не е валиден Python{_place(error)}: {error.message}"
+    if error.kind in WEIGHTS:
+        return WEIGHTS[error.kind].format(exercise)
     return f"Вашият код хвърли {error.kind}{_place(error)}: {error.message}"
 
 
@@ -83,7 +91,7 @@ def _error_result(error: StudentError, exercise: str, hidden: bool) -> dict[str,
         # Type and message are the student's to choose and could carry the inputs out: say only where it
         # arose.
         return {"status": "error", "message": f"Вашият код хвърли изключение{_place(error)}.", **place}
-    status = {"Missing": "missing", "SyntaxError": "syntax"}.get(error.kind, "error")
+    status = {"Missing": "missing", "NoWeights": "missing", "SyntaxError": "syntax"}.get(error.kind, "error")
     return {"status": status, "message": explain(error, exercise), "hint": "", **place}
 
 

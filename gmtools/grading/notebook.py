@@ -8,8 +8,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from gmtools.grading import links, marks
-from gmtools.grading.calls import Outcome, Student, perform
+from torch import Tensor
+
+from gmtools.grading import handed_in, intake, links, marks
+from gmtools.grading.calls import Call, Outcome, Student, perform_in
 from gmtools.grading.lab import Exercise, Lab, StudentError, load_public
 from gmtools.grading.reader import code_cells, notebook_of
 from gmtools.grading.worker import LoadedNotebook, described
@@ -23,12 +25,18 @@ class NamespaceStudent(Student):
 
     def __init__(self, namespace: dict[str, Any]):
         self._namespace = namespace
+        self._kept: list[Any] = []
 
-    def trace(self, name: str, *args: Any, seed: int = 0, count: bool = False, **kwargs: Any) -> Outcome:
+    def weights(self, name: str) -> dict[str, Tensor]:
         if name not in self._namespace:
-            raise StudentError("Missing", name)
+            return handed_in.none(name)
+        return handed_in.weights_of(self._namespace[name], name)
+
+    def perform(self, call: Call) -> Outcome:
+        if call.of is None and call.name not in self._namespace:
+            raise StudentError("Missing", call.name)
         try:
-            return perform(self._namespace[name], list(args), kwargs, seed=seed, count=count)
+            return perform_in(self._namespace, self._kept, call)
         except Exception as error:
             found = described(error)
             raise StudentError(found.kind, found.message, None, _live_line(error)) from None
@@ -130,8 +138,8 @@ class OpenLab:
         return feedback.passed
 
     def submit(self, number: str, name: str = "", folder: str = ".") -> None:
-        """Write what was run in this notebook as ``<lab>-<number>.ipynb``, read it back as the grader will,
-        and say what it holds. ``number`` is the student's faculty number."""
+        """Write what was run in this notebook as ``<lab>-<number>.ipynb`` (with trained weights: as a zip),
+        read it back as the grader will, and say what it holds. ``number`` is the student's faculty number."""
         number = re.sub(r"[^\w-]", "", str(number))
         if not number:
             print(
@@ -140,14 +148,31 @@ class OpenLab:
             return
         cells = [f"# {self._lab.key}\n# {json.dumps({'number': number, 'name': name}, ensure_ascii=False)}"]
         cells += [source for source in self._live().get("In", []) if source.strip()]
-        path = Path(folder) / f"{self._lab.key}-{number}.ipynb"
-        path.write_text(json.dumps(notebook_of(cells), ensure_ascii=False, indent=1), encoding="utf-8")
+        trained = [e.name for e in self._lab.exercises.values() if e.trained]
+        path = Path(folder) / f"{self._lab.key}-{number}.{'zip' if trained else 'ipynb'}"
+        text = json.dumps(notebook_of(cells), ensure_ascii=False, indent=1)
+        if trained:
+            handed_in.write_zip(path, text, self._weights(trained))
+        else:
+            path.write_text(text, encoding="utf-8")
         self._report(path)
         _download(path)
 
+    def _weights(self, trained: list[str]) -> dict[str, dict[str, Tensor]]:
+        """The weights of those modules that this notebook has."""
+        live, found = NamespaceStudent(self._live()), {}
+        for name in trained:
+            try:
+                found[name] = live.weights(name)
+            except StudentError as error:
+                print(marks.explain(error, name))
+        return found
+
     def _report(self, path: Path) -> None:
-        cells = code_cells(path.read_bytes())
-        results = [_in_isolation(exercise, cells) for exercise in self._lab.exercises.values()]
+        submission = intake.find(path)[0]
+        cells = code_cells(submission.read())
+        results = [_in_isolation(e, cells, submission) for e in self._lab.exercises.values()]
+        answers = handed_in.answers(cells, list(self._lab.questions))
         print(f"Записано: {path.name}. Така го вижда оценителят, в чиста среда:")
         for result in results:
             done = sum(c["status"] == "passed" for c in result["checks"])
@@ -157,6 +182,8 @@ class OpenLab:
                 else f"минали проверки – {done} от {len(result['checks'])}"
             )
             print(f"  {SIGNS.get(result['status'], '✘')} {result['name']}: {note}")
+        for name, answer in answers.items():
+            print(f"  ✔ {name}: {len(answer.split())} думи" if answer else f"  … {name}: няма отговор")
         if all(r["status"] == "passed" for r in results):
             print("Всички упражнения са налице. Предайте този файл.")
         else:
@@ -170,13 +197,18 @@ class _Unloadable(Student):
     def __init__(self, error: StudentError):
         self._error = error
 
-    def trace(self, name: str, *args: Any, **kwargs: Any) -> Outcome:
+    def perform(self, call: Call) -> Outcome:
         raise self._error
 
 
-def _in_isolation(exercise: Exercise, cells: list[str]) -> dict[str, Any]:
+class _Weights(Student):
+    def __init__(self, submission: intake.Submission):
+        self.weights = submission.weights
+
+
+def _in_isolation(exercise: Exercise, cells: list[str], submission: intake.Submission) -> dict[str, Any]:
     try:
-        student: Student = LoadedNotebook(cells, exercise.name)
+        student: Student = _Weights(submission) if exercise.trained else LoadedNotebook(cells, exercise.name)
     except StudentError as error:
         student = _Unloadable(error)
     return marks.run_exercise(exercise, student, SEED)

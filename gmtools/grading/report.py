@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from gmtools.grading import links
+from gmtools.grading import handed_in, links
 from gmtools.grading.batch import result_path, write_atomically
 from gmtools.grading.intake import Submission
 from gmtools.grading.sandbox import TIERS
@@ -141,12 +141,17 @@ def load_results(out: Path, submissions: list[Submission]) -> list[dict[str, Any
 
 def write_reports(out: Path, results: list[dict[str, Any]], alike: list[list[str]]) -> None:
     """``gradebook.csv`` (with a byte-order mark: spreadsheets then read Cyrillic), ``students/``,
-    ``index.html``, and for a download from Moodle ``moodle.csv``; ``alike``: keys of near-identical work."""
+    ``index.html``, for open questions ``answers.csv`` (fill in the points, give it to ``--manual``), and for
+    a download from Moodle ``moodle.csv``; ``alike``: keys of near-identical work."""
     (out / "students").mkdir(parents=True, exist_ok=True)
     template = _environment().get_template("student.html")
     for result in results:
         write_atomically(out / "students" / f"{result['key']}.html", template.render(result=result))
     write_atomically(out / "gradebook.csv", gradebook(results), encoding="utf-8-sig")
+    if any(r.get("questions") for r in results):
+        sheet = out / "answers.csv"
+        existing = sheet.read_text(encoding="utf-8-sig") if sheet.is_file() else ""
+        write_atomically(sheet, handed_in.sheet_to_mark(results, existing), encoding="utf-8-sig")
     if any(r["participant"] for r in results):
         write_atomically(out / "moodle.csv", moodle_worksheet(results), encoding="utf-8-sig")
     write_atomically(out / "index.html", overview_page(results, alike))

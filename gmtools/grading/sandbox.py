@@ -25,6 +25,7 @@ from torch import Tensor
 
 import gmtools
 from gmtools.grading import confine, wire
+from gmtools.grading.callback import Answers
 from gmtools.grading.lab import StudentGone
 
 TIERS = {
@@ -150,9 +151,13 @@ class Job:
         self._connection, self._control = connection, control
 
     def ask(
-        self, message: dict[str, Any], tensors: dict[str, Tensor], seconds: float
+        self,
+        message: dict[str, Any],
+        tensors: dict[str, Tensor],
+        seconds: float,
+        answers: Answers | None = None,
     ) -> tuple[dict, dict[str, Tensor]]:
-        """Send a frame and receive the answer.
+        """Send a frame and receive the answer; meanwhile ``answers`` the child's calls of our functions.
 
         Raises:
             StudentGone: the child ended, took longer than ``seconds``, or sent what is no frame.
@@ -160,7 +165,11 @@ class Job:
         deadline = time.monotonic() + seconds
         try:
             wire.send(self._connection, wire.frame(message, tensors), deadline)
-            return wire.receive(self._connection, deadline)
+            reply = wire.receive(self._connection, deadline)
+            while answers is not None and "callback" in reply[0]:
+                wire.send(self._connection, answers.frame(*reply), deadline)
+                reply = wire.receive(self._connection, deadline)
+            return reply
         except TimeoutError:
             reason = "timeout"
         except wire.ProtocolError:

@@ -1,12 +1,14 @@
 """``RemoteStudent``: a submission's exercise as a check sees it, while its code runs in the sandbox."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
-from gmtools.grading import wire
-from gmtools.grading.calls import Outcome, Student
+from gmtools.grading import handed_in, wire
+from gmtools.grading.callback import Answers
+from gmtools.grading.calls import Call, Outcome, Student
 from gmtools.grading.lab import StudentError, StudentGone
 from gmtools.grading.sandbox import Job, Zygote
 
@@ -34,34 +36,56 @@ def _student_error(item: Any, cells: list[str]) -> StudentError:
     return StudentError(clean(item.get("kind", ""), 80), clean(item.get("message", ""), 400), cell, line)
 
 
-def _outcome(reply: dict[str, Any], tensors: dict[str, Tensor]) -> Outcome:
+def _gradient(value: Any) -> Tensor | None:
+    if value is not None and not isinstance(value, Tensor):
+        raise TypeError
+    return value
+
+
+def _outcome(reply: dict[str, Any], tensors: dict[str, Tensor], kept: bool) -> Outcome:
+    """The reply as an Outcome; anything that our own side would not have sent is a ProtocolError."""
     try:
-        value = wire.unpack(reply["value"], tensors, modules=False)
-        gradients = wire.unpack(reply["gradients"], tensors, modules=False)
-        changed = tuple(int(i) for i in reply["changed"])
-        assert gradients is None or all(g is None or isinstance(g, Tensor) for g in gradients)
+        value, gradients, parameters = (
+            wire.unpack(reply[key], tensors, modules=False) for key in ("value", "gradients", "parameters")
+        )
+        if kept and _number(value) is None:
+            raise TypeError
+        outcome = Outcome(value, None, tuple(int(i) for i in reply["changed"]))
+        outcome.operations = _number(reply.get("operations"))
+        if gradients is not None:
+            outcome.gradients = [_gradient(g) for g in gradients]
+        if parameters is not None:
+            outcome.parameters = {name: _gradient(g) for name, g in parameters.items()}
     except Exception as error:
         raise StudentGone("protocol") from error
-    return Outcome(value, gradients, changed, _number(reply.get("operations")))
+    return outcome
 
 
 class RemoteStudent(Student):
     """Opens a job at the first call, and a fresh one after a crash, so that a crash costs one check alone
     (until there are too many)."""
 
-    def __init__(self, zygote: Zygote, cells: list[str], exercise: str):
+    def __init__(
+        self,
+        zygote: Zygote,
+        cells: list[str],
+        exercise: str,
+        weights: Callable[[str], dict[str, Tensor]] = handed_in.none,
+    ):
         self._zygote, self._cells, self._exercise = zygote, cells, exercise
+        self.weights = weights
         self._job: Job | None = None
         self._unloadable: StudentError | None = None
         self._deaths, self._spent = 0, 0.0
 
-    def _ask(self, job: Job, message: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[dict, dict]:
+    def _ask(
+        self, job: Job, message: dict[str, Any], tensors: dict[str, Tensor], answers: Answers | None = None
+    ) -> tuple[dict, dict]:
         """Ask, and charge the exercise for the time that the student's side took (and for no other)."""
         limits, start = self._zygote.limits, time.monotonic()
         try:
-            return job.ask(
-                message, tensors, max(min(limits.wall_seconds - self._spent, limits.call_seconds), 0.05)
-            )
+            seconds = max(min(limits.wall_seconds - self._spent, limits.call_seconds), 0.05)
+            return job.ask(message, tensors, seconds, answers)
         finally:
             self._spent += time.monotonic() - start
 
@@ -81,20 +105,18 @@ class RemoteStudent(Student):
             self._job = job
         return self._job
 
-    def trace(self, name: str, *args: Any, seed: int = 0, count: bool = False, **kwargs: Any) -> Outcome:
+    def perform(self, call: Call) -> Outcome:
         tensors: dict[str, Tensor] = {}
+        answers = Answers()
         message = {
-            "name": name,
-            "args": wire.pack(list(args), tensors),
-            "kwargs": wire.pack(kwargs, tensors),
-            "seed": seed,
-            "count": count,
+            **{key: wire.pack(getattr(call, key), tensors, answers.functions) for key in ("args", "kwargs")},
+            **{key: getattr(call, key) for key in ("name", "seed", "count", "parameters", "of", "keep")},
         }
         try:
-            reply, values = self._ask(self._load(), message, tensors)
+            reply, values = self._ask(self._load(), message, tensors, answers)
             if "error" in reply:
                 raise _student_error(reply["error"], self._cells)
-            return _outcome(reply, values)
+            return _outcome(reply, values, kept=call.keep)
         except StudentGone as gone:
             self._deaths += 2 if gone.reason == "timeout" else 1
             self.close()

@@ -29,7 +29,7 @@ NAMED = {*READS, STORE_NAME, STORE_GLOBAL}
 BUILTINS = frozenset(dir(builtins))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Statement:
     """A top-level statement: where it stands, its code, the names it binds and the names it reads."""
 

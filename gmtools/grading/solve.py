@@ -6,13 +6,16 @@ here is never stored in the repository.
 
 import ast
 import copy
-import inspect
 import re
-import textwrap
+from collections.abc import Callable
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from gmtools.grading import links
+from torch import Tensor
+
+from gmtools.grading import handed_in, links
 from gmtools.grading.lab import Alternative, Hidden, Lab, Mutant, solutions_folder
 from gmtools.grading.slicer import without_magics
 
@@ -97,40 +100,83 @@ def mutant_cells(folder: Path, mutant: Mutant) -> list[str]:
     """
     source = solution_source(folder)
     answer = definitions(source)[mutant.exercise]
-    if mutant.old not in answer:
+    parts = split_docstrings(answer)
+    parts[::2] = [part.replace(mutant.old, mutant.new) for part in parts[::2]]
+    if "".join(parts) == answer:
         raise ValueError(f"mutant {mutant.title!r} of {mutant.exercise}: {mutant.old!r} is not in the answer")
-    head, body = split_docstring(answer)
-    return ["import math", source, head + body.replace(mutant.old, mutant.new)]
+    return ["import math", source, "".join(parts)]
 
 
-def split_docstring(answer: str) -> tuple[str, str]:
-    """An answer's head up to its docstring, and its body."""
-    end = answer.rfind('"""') + 3 if '"""' in answer else 0
-    return answer[:end], answer[end:]
+def reference_weights(folder: Path, exercise: str) -> dict[str, Tensor]:
+    """The reference's trained weights, ``solutions/<lab>/<exercise>.safetensors``; StudentError if none."""
+    path = solutions_folder(folder) / f"{exercise}.safetensors"
+    return handed_in.from_bytes(path.read_bytes() if path.is_file() else None, exercise)
+
+
+def changed_weights(folder: Path, change: Callable) -> Callable[[str], dict[str, Tensor]]:
+    """The reference's weights after ``change``, a function of a dict of tensors."""
+    return lambda exercise: change(reference_weights(folder, exercise))
+
+
+def split_docstrings(answer: str) -> list[str]:
+    """An answer as code, docstring, code, docstring, ..., code.
+
+    >>> split_docstrings("class A:\\n    'One.'\\n    x = 1")
+    ['class A:\\n    ', "'One.'", '\\n    x = 1']
+    """
+    starts = [0, *accumulate(len(line) for line in answer.splitlines(keepends=True))]
+    found = []
+    for node in ast.walk(ast.parse(answer)):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+            text = node.body[0]
+            found.append((starts[text.lineno - 1] + text.col_offset, ast.get_source_segment(answer, text)))
+    pieces, end = [], 0
+    for start, text in sorted(found):
+        pieces += [answer[end:start], text]
+        end = start + len(text)
+    return [*pieces, answer[end:]]
 
 
 def alternative_cells(folder: Path, alternative: Alternative) -> list[str]:
     """The reference with one exercise answered in another style, as cells."""
-    source = textwrap.dedent(inspect.getsource(alternative.function))
-    body = source[source.index("def ") :]
-    imports = ["from torch.distributions import *", "import math, torch", "import torch.nn.functional as F"]
+    name = alternative.function.__name__
+    hidden = (solutions_folder(folder) / "hidden.py").read_text(encoding="utf-8")
+    imports = [
+        "from torch.distributions import *",
+        "import math, torch",
+        "import torch.nn.functional as F",
+        "from torch import nn",
+    ]
     return [
         solution_source(folder),
         "\n".join(imports),
-        body,
-        f"{alternative.exercise} = {alternative.function.__name__}",
+        definitions(hidden)[name],
+        f"{alternative.exercise} = {name}",
     ]
 
 
-def variants(folder: Path, lab: Lab, hidden: Hidden) -> list[tuple[str, str, str | None, list[str]]]:
-    """Every notebook that tests the lab's checks: kind, title, the exercise it is about, its cells."""
-    found = [
-        ("reference", "solution.py", None, cells_of(solved_notebook(folder))),
-        ("stubs", "lab.md", None, cells_of(student_notebook(folder))),
-    ]
-    found += [("alternative", a.title, a.exercise, alternative_cells(folder, a)) for a in hidden.alternatives]
-    found += [("mutant", m.title, m.exercise, mutant_cells(folder, m)) for m in hidden.mutants]
-    unknown = {e for *_, e, _ in found if e} - lab.exercises.keys()
+def variants(
+    folder: Path, lab: Lab, hidden: Hidden
+) -> list[tuple[str, str, str | None, list[str], Callable]]:
+    """Every submission that tests the lab's checks: kind, title, the exercise it is about, its cells, its
+    weights."""
+    unknown = {v.exercise for v in (*hidden.alternatives, *hidden.mutants)} - lab.exercises.keys()
     if unknown:
         raise ValueError(f"{lab.key}: no exercise {', '.join(sorted(unknown))}")
+    reference = partial(reference_weights, folder)
+    found = [
+        ("reference", "solution.py", None, cells_of(solved_notebook(folder)), reference),
+        ("stubs", "lab.md", None, cells_of(student_notebook(folder)), handed_in.none),
+    ]
+    for a in hidden.alternatives:
+        if lab.exercises[a.exercise].trained:
+            found.append(("alternative", a.title, a.exercise, [], changed_weights(folder, a.function)))
+        else:
+            cells = alternative_cells(folder, a)
+            found.append(("alternative", a.title, a.exercise, cells, handed_in.none))
+    for m in hidden.mutants:
+        if m.damage is not None:
+            found.append(("mutant", m.title, m.exercise, [], changed_weights(folder, m.damage)))
+        else:
+            found.append(("mutant", m.title, m.exercise, mutant_cells(folder, m), handed_in.none))
     return found

@@ -1,10 +1,13 @@
 """The checks are checked: reference and alternatives get full marks, stubs none, every mutant loses
 points."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gmtools.grading import marks, solve
+from torch import Tensor
+
+from gmtools.grading import handed_in, marks, solve
 from gmtools.grading.lab import Hidden, Lab, load_graded
 from gmtools.grading.sandbox import Zygote
 from gmtools.grading.session import RemoteStudent
@@ -25,12 +28,19 @@ class Row:
 
 
 def _row(
-    lab: Lab, zygote: Zygote, seed: int, kind: str, title: str, exercise: str | None, cells: list[str]
+    lab: Lab,
+    zygote: Zygote,
+    seed: int,
+    kind: str,
+    title: str,
+    exercise: str | None,
+    cells: list[str],
+    weights: Callable[[str], dict[str, Tensor]] = handed_in.none,
 ) -> Row:
     chosen = [lab.exercises[exercise]] if exercise else list(lab.exercises.values())
     results = []
     for one in chosen:
-        student = RemoteStudent(zygote, cells, one.name)
+        student = RemoteStudent(zygote, cells, one.name, weights)
         results.append(marks.run_exercise(one, student, seed))
         student.close()
     earned, points = marks.total(results), sum(e.points for e in chosen)

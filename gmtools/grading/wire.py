@@ -3,20 +3,23 @@ unpickled.
 
 A frame is 4 bytes (length of the JSON), 4 bytes (length of the tensors), the JSON, the tensors. Both lengths
 are capped before anything is read or allocated. Tensors stand in the JSON by number; modules that checks
-pass as arguments (a decoder) are sent as the names of a few known layers and their weights.
+pass as arguments (a decoder) are sent as the names of a few known layers and their weights, other functions
+as numbers to call back by (callback.py), and objects of the student's own as the numbers of their handles.
 """
 
 import json
 import socket
 import struct
 import time
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from gmtools.grading.calls import Foreign
+from gmtools.grading.calls import Foreign, Handle
 
 MAX_JSON = 8 * 2**20
 MAX_TENSORS = 256 * 2**20
@@ -48,8 +51,6 @@ def _layers(module: nn.Module) -> list[nn.Module]:
 
 def _pack_layer(layer: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Any]:
     name = type(layer).__name__
-    if name not in LAYERS:
-        raise TypeError(f"a check cannot send a {name}; known layers are {', '.join(LAYERS)}")
     if name == "Unflatten":
         return {"layer": name, "args": [layer.dim, list(layer.unflattened_size)]}
     if name == "Linear":
@@ -64,25 +65,34 @@ def _pack_layer(layer: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Any]:
     return {"layer": name, "args": []}
 
 
-def pack(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """``value`` as JSON; its tensors are put into ``tensors``."""
-    if isinstance(value, Tensor) and (
-        value.dtype not in CODES or value.layout != torch.strided or value.is_meta
-    ):
+def _pack_tensor(value: Tensor, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    if value.dtype not in CODES or value.layout != torch.strided or value.is_meta:
         return {"foreign": f"Tensor ({value.dtype}, {value.layout}, {value.device.type})"}
+    key = str(len(tensors))
+    plain = value.detach().as_subclass(Tensor).cpu()
+    tensors[key] = plain.contiguous().clone()
+    return {"tensor": key, "grad": value.requires_grad, "strided": not plain.is_contiguous()}
+
+
+def pack(value: Any, tensors: dict[str, Tensor], functions: list[Callable] | None = None) -> Any:
+    """``value`` as JSON; its tensors are put into ``tensors``, and what can only be called into
+    ``functions``, if there is such a list (the sandbox has none to give)."""
     if isinstance(value, Tensor):
-        key = str(len(tensors))
-        plain = value.detach().as_subclass(Tensor).cpu()
-        tensors[key] = plain.contiguous().clone()
-        return {"tensor": key, "grad": value.requires_grad, "strided": not plain.is_contiguous()}
-    if isinstance(value, nn.Module):
-        return {"module": [_pack_layer(layer, tensors) for layer in _layers(value)]}
+        return _pack_tensor(value, tensors)
     if value is None or type(value) in (bool, int, float, str):
         return value
     if type(value) in (list, tuple):
-        return {type(value).__name__: [pack(v, tensors) for v in value]}
-    if type(value) is dict:
-        return {"dict": {str(k): pack(v, tensors) for k, v in value.items()}}
+        return {type(value).__name__: [pack(v, tensors, functions) for v in value]}
+    if type(value) in (dict, OrderedDict):
+        return {"dict": {str(k): pack(v, tensors, functions) for k, v in value.items()}}
+    if functions is not None:
+        if isinstance(value, Handle):
+            return {"handle": value.number}
+        if isinstance(value, nn.Module) and all(type(la) in LAYERS.values() for la in _layers(value)):
+            return {"module": [_pack_layer(layer, tensors) for layer in _layers(value)]}
+        if callable(value):
+            functions.append(value)
+            return {"callback": len(functions) - 1}
     return {"foreign": type(value).__name__[:80]}
 
 
@@ -103,21 +113,35 @@ def _layer(item: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
     return layer
 
 
-def unpack(item: Any, tensors: dict[str, Tensor], *, modules: bool = True, depth: int = 0) -> Any:
-    """The value that ``pack`` was given; ``modules=False`` refuses modules (replies have none)."""
+def unpack(
+    item: Any,
+    tensors: dict[str, Tensor],
+    *,
+    modules: bool = True,
+    resolve: Callable[[dict], Any] | None = None,
+    depth: int = 0,
+) -> Any:
+    """The value that ``pack`` was given. ``modules=False`` refuses modules, and without ``resolve`` handles
+    and functions are refused: replies have none."""
     if depth > MAX_DEPTH:
         raise ProtocolError("too deep")
     if not isinstance(item, dict):
         return item
+
+    def inner(value: Any) -> Any:
+        return unpack(value, tensors, modules=modules, resolve=resolve, depth=depth + 1)
+
     if "tensor" in item:
         return _tensor(item, tensors)
     if "module" in item and modules:
         return nn.Sequential(*(_layer(layer, tensors) for layer in item["module"]))
+    if ("handle" in item or "callback" in item) and resolve is not None:
+        return resolve(item)
     for kind in (list, tuple):
         if kind.__name__ in item:
-            return kind(unpack(v, tensors, modules=modules, depth=depth + 1) for v in item[kind.__name__])
+            return kind(map(inner, item[kind.__name__]))
     if "dict" in item:
-        return {k: unpack(v, tensors, modules=modules, depth=depth + 1) for k, v in item["dict"].items()}
+        return {k: inner(v) for k, v in item["dict"].items()}
     if "foreign" in item:
         return Foreign(str(item["foreign"])[:80])
     raise ProtocolError("unknown item")

@@ -5,7 +5,7 @@ import traceback
 from typing import Any
 
 from gmtools.grading import slicer
-from gmtools.grading.calls import Outcome, Student, perform
+from gmtools.grading.calls import Call, Outcome, Student, perform_in
 from gmtools.grading.lab import StudentError
 
 MAX_MESSAGE = 400
@@ -44,7 +44,8 @@ def _missing(name: str, broken: list[slicer.BrokenCell], failed: list[StudentErr
 
 
 class LoadedNotebook(Student):
-    """A namespace made of what exercise ``name`` needs from the cells.
+    """A namespace made of what exercise ``name`` needs from the cells; other names that a check calls are
+    loaded when it does.
 
     Raises:
         StudentError: kind ``Missing`` if nothing defines the name, ``SyntaxError`` if its cell does not
@@ -53,19 +54,29 @@ class LoadedNotebook(Student):
     """
 
     def __init__(self, cells: list[str], name: str):
-        found, broken = slicer.statements(cells)
+        self._statements, self._broken = slicer.statements(cells)
         self._namespace: dict[str, Any] = {"__name__": "__main__", "display": lambda *a, **k: None}
+        self._kept: list[Any] = []
+        self._done: set[slicer.Statement] = set()
+        self._load(name)
+
+    def _load(self, name: str) -> None:
         failed = []
-        for statement in slicer.needed(found, name):
+        for statement in slicer.needed(self._statements, name):
+            if statement in self._done:
+                continue
+            self._done.add(statement)
             try:
                 exec(statement.code, self._namespace)
             except Exception as error:  # a download that fails matters only to what needs it
                 failed.append(described(error))
         if name not in self._namespace:
-            raise _missing(name, broken, failed)
+            raise _missing(name, self._broken, failed)
 
-    def trace(self, name: str, *args: Any, seed: int = 0, count: bool = False, **kwargs: Any) -> Outcome:
+    def perform(self, call: Call) -> Outcome:
+        if call.of is None and call.name not in self._namespace:
+            self._load(call.name)
         try:
-            return perform(self._namespace[name], list(args), kwargs, seed=seed, count=count)
+            return perform_in(self._namespace, self._kept, call)
         except Exception as error:
             raise described(error) from None

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import torch
 
 from gmtools.grading import confine, wire
-from gmtools.grading.calls import Outcome
+from gmtools.grading.callback import Callback
+from gmtools.grading.calls import Call, Handle, Outcome
 from gmtools.grading.lab import StudentError
 from gmtools.grading.worker import LoadedNotebook
 
@@ -39,6 +40,7 @@ def _outcome_frame(outcome: Outcome) -> bytes:
         "gradients": wire.pack(outcome.gradients, tensors),
         "changed": list(outcome.changed),
         "operations": outcome.operations,
+        "parameters": wire.pack(outcome.parameters, tensors),
     }
     return wire.frame(reply, tensors)
 
@@ -52,12 +54,18 @@ def serve(connection: socket.socket) -> None:
         wire.send(connection, wire.frame(_error_reply(error), {}))
         return
     wire.send(connection, wire.frame({"loaded": True}, {}))
+
+    def resolve(item: dict) -> object:
+        if "handle" in item:
+            return Handle(student, item["handle"])
+        return Callback(connection, item["callback"])
+
     while True:
         message, tensors = wire.receive(connection)
-        args, kwargs = wire.unpack(message["args"], tensors), wire.unpack(message["kwargs"], tensors)
+        asked = {key: wire.unpack(message[key], tensors, resolve=resolve) for key in ("args", "kwargs")}
+        options = {key: message[key] for key in ("name", "seed", "count", "parameters", "of", "keep")}
         try:
-            options = {"seed": message["seed"], "count": message["count"]}
-            answer = _outcome_frame(student.trace(message["name"], *args, **options, **kwargs))
+            answer = _outcome_frame(student.perform(Call(**asked, **options)))
         except StudentError as error:
             answer = wire.frame(_error_reply(error), {})
         wire.send(connection, answer)

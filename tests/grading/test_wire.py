@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from gmtools.grading import wire
-from gmtools.grading.calls import Foreign
+from gmtools.grading.calls import Foreign, Handle
 
 
-def round_trip(value, **options):
+def round_trip(value, functions=None, **options):
     tensors = {}
-    data = wire.frame({"value": wire.pack(value, tensors)}, tensors)
+    data = wire.frame({"value": wire.pack(value, tensors, functions)}, tensors)
     message, received = _receive(data)
     return wire.unpack(message["value"], received, **options)
 
@@ -57,12 +57,14 @@ def test_strides_and_gradients_are_kept():
 def test_modules_compute_the_same():
     module = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 4, bias=False), nn.Unflatten(1, (2, 2)))
     x = torch.randn(3, 2)
-    assert torch.equal(round_trip(module)(x), module(x))
+    assert torch.equal(round_trip(module, [])(x), module(x))
 
 
-def test_replies_hold_no_modules():
-    with pytest.raises(wire.ProtocolError):
-        round_trip(nn.Linear(1, 1), modules=False)
+def test_replies_hold_no_modules_functions_or_handles():
+    for thing in (nn.Linear(1, 1), torch.sin, Handle(None, 3)):
+        with pytest.raises(wire.ProtocolError):
+            round_trip(thing, [], modules=False)
+        assert type(round_trip(thing)) is Foreign
 
 
 def test_other_objects_are_known_by_name_alone():

@@ -1,15 +1,17 @@
 """Every lab: reference and alternatives get full marks, stubs none, mutants less, and its notebooks run."""
 
 import json
+import os
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from gmtools.grading import batch, marks, solve, verify
+from gmtools.grading import batch, handout, intake, marks, solve, verify
 from gmtools.grading.lab import load_graded, load_public, solutions_folder
 from gmtools.grading.notebook import NamespaceStudent
 from gmtools.grading.reader import code_cells
@@ -52,7 +54,7 @@ def test_right_answers_get_full_marks_on_other_inputs(lab, seed, zygote):
 def test_enough_mutants_and_alternatives_and_a_hundred_points(lab):
     loaded, hidden = load_graded(lab)
     assert verify.too_few(hidden, loaded) == []
-    assert marks.possible(loaded) == 100
+    assert marks.possible(loaded) + sum(q.points for q in loaded.questions.values()) == 100
 
 
 TRIVIAL = ("return None", "return 0", "return torch.zeros({n}.shape[0])", "return {n}")
@@ -66,7 +68,7 @@ def test_an_answer_without_thought_gets_nothing(lab, body, zygote):
     first = {name: re.search(r"\((\w+)", head)[1] for name, head in heads.items()}
     cells = ["import torch", *(f"{heads[name]}\n    {body.format(n=first[name])}" for name in heads)]
     loaded, _ = load_graded(lab)
-    for name in loaded.exercises:
+    for name in heads.keys() & loaded.exercises.keys():
         row = verify._row(loaded, zygote, 3, "trivial", body, name, cells)
         assert row.earned == 0, (name, row.earned)
 
@@ -76,11 +78,11 @@ def test_public_checks_alone_pass_the_stubs_by(lab):
     loaded = load_public(lab)
     namespace = {}
     for cell in solve.cells_of(solve.student_notebook(lab)):
-        if cell.startswith("def "):
-            exec(cell, namespace)
+        for definition in solve.definitions(without_magics(cell)).values():
+            exec(definition, namespace)
     for exercise in loaded.exercises.values():
         result = marks.run_exercise(exercise, NamespaceStudent(namespace), 0)
-        assert (result["status"], result["earned"]) == ("unwritten", 0)
+        assert (result["status"], result["earned"]) == ("missing" if exercise.trained else "unwritten", 0)
         assert not any(check.hidden for check in exercise.checks)
 
 
@@ -112,28 +114,57 @@ def test_a_forks_notebook_points_to_the_fork(lab, monkeypatch):
 @graded_lab
 def test_students_get_no_answer_and_no_hidden_check(lab):
     given = json.dumps(solve.student_notebook(lab), ensure_ascii=False) + (lab / "checks.py").read_text()
-    bodies = [solve.split_docstring(a)[1] for a in solve.definitions(solve.solution_source(lab)).values()]
-    lines = [line.strip() for body in bodies for line in body.splitlines() if line.strip()]
-    assert [line for line in lines if line in given] == []
-    _, hidden = load_graded(lab)
-    assert [c.hint for _, c in hidden.checks if c.hint in given] == []
+    assert [secret for secret in handout.secrets(lab) if secret in given] == []
+
+
+SEEDS = range(1, 1 + int(os.environ.get("GMTOOLS_SEEDS", 0)))  # `make seeds` trains ten times
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory):
+    """Runs a lab's solved notebook, warnings as errors, once a seed: the notebook and what it handed in."""
+
+    @cache
+    def run(lab, seed):
+        place = tmp_path_factory.mktemp(f"{lab.name}-{seed}")
+        (place / "checks.py").write_bytes((lab / "checks.py").read_bytes())
+        notebook = solve.solved_notebook(lab, number="10001")
+        for cell in notebook["cells"]:
+            cell["source"] = re.sub(r"(?m)^SEED = 0$", f"SEED = {seed}", cell["source"])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONWARNINGS", "error::UserWarning,error::RuntimeWarning")
+            executed = _executed(notebook, place)
+        return executed, intake.find(place / next(p.name for p in place.glob(f"{lab.name}-10001.*")))[0]
+
+    return run
 
 
 @graded_lab
-def test_the_solved_notebook_runs_and_hands_itself_in(lab, tmp_path, monkeypatch):
-    """Top to bottom, warnings as errors; the file that its last cell writes gets full public marks."""
-    monkeypatch.setenv("PYTHONWARNINGS", "error::UserWarning,error::RuntimeWarning")
-    place = tmp_path / "labs" / lab.name
-    place.mkdir(parents=True)
-    (place / "checks.py").write_bytes((lab / "checks.py").read_bytes())
-    notebook = _executed(solve.solved_notebook(lab, number="10001"), place)
+def test_the_solved_notebook_runs_and_hands_itself_in(lab, solved):
+    """Top to bottom; the file that its last cell writes gets full public marks."""
+    notebook, submission = solved(lab, 0)
     text = json.dumps(notebook, ensure_ascii=False)
     assert "Всички упражнения са налице" in text
     assert text.count("<svg") >= len(load_public(lab).exercises)
     assert not [o for c in notebook.cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
-    cells = code_cells((place / f"{lab.name}-10001.ipynb").read_bytes())
+    cells = code_cells(submission.read())
     for name, answer in solve.definitions(solve.solution_source(lab)).items():
         assert any(answer in cell for cell in cells), name
+
+
+@graded_lab
+@pytest.mark.parametrize("seed", (0, *SEEDS))
+def test_what_was_trained_passes_with_its_margin(lab, seed, solved, zygote, capsys):
+    loaded, hidden = load_graded(lab)
+    assert {m.exercise for m in hidden.metrics} == {e.name for e in loaded.exercises.values() if e.trained}
+    for metric in hidden.metrics:
+        _, submission = solved(lab, seed)
+        value = metric.measure(submission.weights(metric.exercise))
+        with capsys.disabled():
+            print(f"\n{lab.name} {metric.exercise}, seed {seed}: {value:.2f}, threshold {metric.threshold:g}")
+        assert value >= metric.threshold + metric.margin
+        row = verify._row(loaded, zygote, 5, "reference", "", metric.exercise, [], submission.weights)
+        assert row.right, row.failed
 
 
 @every_lab
@@ -141,14 +172,15 @@ def test_the_empty_notebook_runs_and_says_what_is_missing(lab, tmp_path):
     (tmp_path / "checks.py").write_bytes((lab / "checks.py").read_bytes())
     notebook = _executed(solve.student_notebook(lab), tmp_path)
     text = json.dumps(notebook, ensure_ascii=False)
-    assert text.count("Функцията още не е написана") >= len(load_public(lab).exercises)
-    assert not list(tmp_path.glob("*.ipynb"))
+    written = [e for e in load_public(lab).exercises.values() if not e.trained]
+    assert text.count("Функцията още не е написана") >= len(written)
+    assert [path.name for path in tmp_path.iterdir()] == ["checks.py"]
 
 
 def _executed(notebook, place):
     notebook = nbformat.from_dict(notebook)
     nbformat.validate(notebook)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(place)}}).execute()
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(place)}}).execute()
     return notebook
 
 

@@ -1,0 +1,125 @@
+"""What is handed in beside the code: trained weights (safetensors) and answers to open questions.
+
+A submission with weights is a zip of ``<name>.ipynb`` and, for each such exercise,
+``<name>.<exercise>.safetensors``.
+Weights are numbers: they are read here, outside the sandbox, and checks rebuild the network themselves
+(rebuild.py), so no figure that a student reports is ever believed.
+"""
+
+import csv
+import io
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from gmtools.grading.lab import StudentError
+
+MAX_BYTES = 64 * 2**20
+MAX_TENSORS = 256
+MAX_ANSWER = 20_000
+# A text that is assigned to a name at the beginning of a line. Nothing is parsed or run.
+ANSWER = re.compile(r"^(?P<name>[^\W\d]\w*)\s*=\s*(?P<q>\"\"\"|'''|\"|')(?P<text>.*?)(?P=q)", re.M | re.S)
+
+
+def weights_name(notebook: str, exercise: str) -> str:
+    """The name of the file with an exercise's weights, beside a notebook's.
+
+    >>> weights_name("1-elbo-10001.ipynb", "vae")
+    '1-elbo-10001.vae.safetensors'
+    """
+    return f"{notebook[: -len('.ipynb')]}.{exercise}.safetensors"
+
+
+def _refusal(kind: str, exercise: str) -> StudentError:
+    error = StudentError(kind, exercise)
+    error.loading = True
+    return error
+
+
+def none(exercise: str) -> dict[str, Tensor]:
+    """What a check sees where no weights were handed in: StudentError."""
+    raise _refusal("NoWeights", exercise)
+
+
+def weights_of(value: Any, exercise: str) -> dict[str, Tensor]:
+    """The weights of a live module (or dict of tensors).
+
+    Raises:
+        StudentError: it is none.
+    """
+    state = value.state_dict() if isinstance(value, nn.Module) else value
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise _refusal("BadWeights", exercise)
+    return {str(name): v.detach().cpu().contiguous().clone() for name, v in state.items()}
+
+
+def from_bytes(data: bytes | None, exercise: str) -> dict[str, Tensor]:
+    """The weights in a safetensors file of an exercise's.
+
+    Raises:
+        StudentError: there is no file, or it is none of this kind, or too large.
+    """
+    if data is None:
+        return none(exercise)
+    if len(data) > MAX_BYTES:
+        raise _refusal("BadWeights", exercise)
+    try:
+        weights = load(data)
+    except (SafetensorError, ValueError, KeyError, RuntimeError):
+        raise _refusal("BadWeights", exercise) from None
+    if len(weights) > MAX_TENSORS or not all(v.is_floating_point() for v in weights.values()):
+        raise _refusal("BadWeights", exercise)
+    return weights
+
+
+def to_bytes(weights: dict[str, Tensor]) -> bytes:
+    return save(weights)
+
+
+def write_zip(path: Path, notebook: str, weights: dict[str, dict[str, Tensor]]) -> None:
+    """Write a submission: the notebook's text and the weights of each exercise."""
+    inside = path.with_suffix(".ipynb").name
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(inside, notebook)
+        for exercise, state in weights.items():
+            archive.writestr(weights_name(inside, exercise), to_bytes(state))
+
+
+def answers(cells: list[str], questions: list[str]) -> dict[str, str]:
+    """The text last assigned to each question's name, stripped and capped; empty where there is none.
+
+    >>> answers(['answer_1 = "нещо"', "answer_1 = '''  Защото. '''"], ["answer_1", "answer_2"])
+    {'answer_1': 'Защото.', 'answer_2': ''}
+    """
+    found = dict.fromkeys(questions, "")
+    for source in cells:
+        for match in ANSWER.finditer(source):
+            if match["name"] in found:
+                found[match["name"]] = match["text"].strip()[:MAX_ANSWER]
+    return found
+
+
+def sheet_to_mark(results: list[dict[str, Any]], existing: str) -> str:
+    """The answers as a CSV to fill in and give to ``--manual``; rows that it already has are kept.
+
+    Columns: id, question, points (empty), possible, answer.
+    """
+    rows = list(csv.DictReader(io.StringIO(existing.removeprefix("\ufeff"))))
+    known = {(row["id"], row["question"]) for row in rows}
+    for result in results:
+        for question in result.get("questions", []):
+            row = {"id": result["id"], "question": question["name"], "points": ""}
+            if (row["id"], row["question"]) not in known:
+                rows.append(row | {"possible": f"{question['points']:g}", "answer": question["answer"]})
+    file = io.StringIO()
+    writer = csv.DictWriter(file, ["id", "question", "points", "possible", "answer"], extrasaction="ignore")
+    writer.writeheader()
+    for row in rows:
+        safe = {k: f"'{v}" if v and v[0] in "=+-@\t\r" and k != "points" else v for k, v in row.items()}
+        writer.writerow(safe)
+    return file.getvalue()
