@@ -2,8 +2,8 @@
 
 ``toys`` and ``curves`` hold planar densities with known entropy, ``digits`` scikit-learn's digits, ``images``
 MNIST and Fashion-MNIST, ``photographs`` patches of two real pictures, ``glyphs`` letters of three alphabets,
-``sprites`` shapes with known factors of variation, ``image_set`` the form of labelled images and their
-dequantisation.
+``sprites`` shapes with known factors of variation, ``scenes`` pictures put together, ``solids`` bodies as
+voxels, ``image_set`` the form of labelled images and their dequantisation.
 """
 
 from gmtools.data.curves import NoisyCurves, Rings, Spirals, TwoMoons
@@ -12,6 +12,8 @@ from gmtools.data.glyphs import ALPHABETS, FACES, LOOK_ALIKES, GlyphSet, glyphs,
 from gmtools.data.image_set import ImageSet, Splits, dequantise
 from gmtools.data.images import fashion_mnist, mnist
 from gmtools.data.photographs import photo_patches
+from gmtools.data.scenes import scenes
+from gmtools.data.solids import SOLIDS, solids
 from gmtools.data.sprites import FACTORS, SHAPES, factor_grid, render_sprites, sample_factors
 from gmtools.data.toys import Checkerboard, EightGaussians, GaussianGrid, GaussianMixture2D, Pinwheel, Toy
 
@@ -31,6 +33,7 @@ __all__ = [
     "FACTORS",
     "LOOK_ALIKES",
     "SHAPES",
+    "SOLIDS",
     "TOYS",
     "Checkerboard",
     "EightGaussians",
@@ -55,4 +58,6 @@ __all__ = [
     "photo_patches",
     "render_sprites",
     "sample_factors",
+    "scenes",
+    "solids",
 ]
