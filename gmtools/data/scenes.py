@@ -56,7 +56,7 @@ def scenes(pictures: Tensor, n: int, *, most: int = 2, size: int = 20) -> tuple[
 
 
 def _apart(n: int, most: int, places: int, least: int) -> Tensor:
-    """Corners ``(n, most, 2)``, uniform given that any two are at least ``least`` apart in the maximum norm."""
+    """Corners ``(n, most, 2)``, uniform given that any two are ``least`` or more apart (maximum norm)."""
     corners = torch.randint(places, (n, most, 2))
     while True:
         distance = (corners[:, :, None] - corners[:, None]).abs().amax(-1)
