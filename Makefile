@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check $(if $(LOCK),-c $(LOCK))
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book serve slides pdf test check pages nbval colab report tiers kills bench lock clean
+.PHONY: help book serve slides pdf test check pages nbval colab report tiers kills seeds bench lock clean
 
 help:
 	@echo "make book   execute the notebooks and build the HTML into _build/html"
@@ -17,6 +17,7 @@ help:
 	@echo "make colab  run every published notebook in a fresh environment with Colab's versions"
 	@echo "make report weigh the pages and time them in Chromium"
 	@echo "make tiers  every adversarial submission in all three tiers;  make kills  100 kills of the grader"
+	@echo "make seeds  train every lab's solution with ten more seeds and compare with the thresholds"
 	@echo "make bench  time gmtools against hand-written floors and its peers"
 	@echo "make lock   write the versions in .venv to $(LOCK);  make clean  remove what was built"
 
@@ -74,6 +75,10 @@ tiers: .venv/installed-book,grading,test
 kills: .venv/installed-book,grading,test
 	@.ci/system-packages bubblewrap
 	GMTOOLS_KILLS=100 $(PY) -m pytest tests/grading/test_kill.py
+
+seeds: .venv/installed-book,grading,test
+	@.ci/system-packages bubblewrap
+	GMTOOLS_SEEDS=10 $(PY) -m pytest tests/labs -k margin
 
 bench: .venv/installed-book,grading,test,bench
 	$(PY) -m benchmarks

@@ -5,28 +5,48 @@ import math
 import torch
 from torch import nn
 
-from gmtools.grading import Lab, expect, expect_close, expect_mean, expect_tensor
+from gmtools.data import digits
+from gmtools.grading import Lab, expect, expect_close, expect_gradients, expect_mean, expect_tensor
+from gmtools.grading.lab import WrongForm
+from gmtools.grading.rebuild import mlp_from
+from gmtools.inference import iwae as iwae_of
 
 lab = Lab("1-elbo", title="Лаборатория 1. Долната граница (ELBO), част по част")
+
+CHAPTER = "3-inference/33-variational-bound"
 
 kl = lab.exercise(
     "gaussian_kl",
     title="Упражнение 1. KL дивергенция между гаусови разпределения",
-    points=30,
-    chapter="3-inference/33-variational-bound",
+    points=10,
+    chapter=CHAPTER,
 )
 likelihood = lab.exercise(
     "bernoulli_log_likelihood",
     title="Упражнение 2. Логаритмично правдоподобие от логити",
-    points=30,
-    chapter="3-inference/33-variational-bound",
+    points=10,
+    chapter=CHAPTER,
 )
-bound = lab.exercise(
-    "elbo",
-    title="Упражнение 3. ELBO по метода Монте Карло",
-    points=40,
-    chapter="3-inference/33-variational-bound",
+sample = lab.exercise(
+    "reparametrised_sample",
+    title="Упражнение 3. Репараметризирана извадка",
+    points=10,
+    chapter="4-gradients/46-reparameterisation",
 )
+bound = lab.exercise("elbo", title="Упражнение 4. ELBO по метода Монте Карло", points=12, chapter=CHAPTER)
+weights = lab.exercise(
+    "log_weights",
+    title="Упражнение 5. Логаритми на теглата на важност",
+    points=10,
+    chapter="3-inference/31-importance-sampling",
+)
+iwae = lab.exercise("iwae_bound", title="Упражнение 6. Границата на IWAE", points=10, chapter=CHAPTER)
+loss = lab.exercise("vae_loss", title="Упражнение 7. Загубата на автоенкодера", points=8, chapter=CHAPTER)
+trained = lab.exercise(
+    "vae", title="Упражнение 8. Обученият автоенкодер", points=20, chapter=CHAPTER, trained=True
+)
+lab.question("answer_1", title="Въпрос 1. Може ли границата на IWAE да надмине log p(x)?", points=5)
+lab.question("answer_2", title="Въпрос 2. Колко от загубата идва от енкодера?", points=5)
 
 
 def integrate(function, mean: float, std: float) -> torch.Tensor:
@@ -38,7 +58,7 @@ def integrate(function, mean: float, std: float) -> torch.Tensor:
 
 @kl.check(
     "нула, когато q съвпада с априорното, и положителна във всеки друг случай",
-    points=4,
+    points=2,
     hint="KL мери разликата от N(0, I): при mu = 0 и logvar = 0 тя е точно нула.",
 )
 def zero_only_at_the_prior(student, generator):
@@ -55,7 +75,7 @@ def zero_only_at_the_prior(student, generator):
 
 @kl.check(
     "стойност, която се смята на ръка",
-    points=4,
+    points=2,
     hint="Пресметнете формулата на лист за D = 1. Помнете, че logvar е логаритъм от дисперсията, а не от "
     "отклонението.",
 )
@@ -77,7 +97,7 @@ def value_by_hand(student, generator):
 
 @kl.check(
     "независимите координати се събират",
-    points=4,
+    points=2,
     hint="Сумира се по последната ос (координатите) и нищо не се усреднява: по едно число за всеки ред.",
 )
 def coordinates_add(student, generator):
@@ -90,7 +110,7 @@ def coordinates_add(student, generator):
 
 @likelihood.check(
     "при логит нула всеки пиксел има вероятност ½",
-    points=4,
+    points=2,
     hint="σ(0) = ½, така че всеки пиксел добавя −ln 2. Сумирайте по последната ос.",
 )
 def fair_coin(student, generator):
@@ -104,7 +124,7 @@ def fair_coin(student, generator):
 
 @likelihood.check(
     "вероятностите на всички възможни x се събират до единица",
-    points=4,
+    points=2,
     hint="Изброени са всички 2⁴ двоични вектора. Ако сборът не е 1, липсва събираемото за x = 0 или "
     "знакът е сменен.",
 )
@@ -121,7 +141,7 @@ def sums_to_one(student, generator):
 
 @likelihood.check(
     "големите логити не дават безкрайност",
-    points=4,
+    points=2,
     hint="Не минавайте през σ(logits): в float32 σ(100) е точно 1 и ln(1 − σ) е −∞. Изразете отговора "
     "чрез softplus.",
 )
@@ -156,9 +176,55 @@ def scalar_problem(generator):
     return x, mu, logvar, decoder, lambda z: log_likelihood_of(x.double(), z[:, None] * weight[:, 0] + bias)
 
 
+@sample.check(
+    "средното е mu, а отклонението – exp(logvar / 2)",
+    points=2,
+    hint="logvar е логаритъм от дисперсията: отклонението е exp(logvar / 2). Шумът идва от torch.randn.",
+)
+def mean_and_deviation(student, generator):
+    mu, logvar = torch.randn(2, 3, 2, generator=generator)
+    z = expect_tensor(student.reparametrised_sample(mu, logvar, 4000), (4000, 3, 2))
+    standardised = (z - mu) / torch.exp(logvar / 2)
+    expect_mean(
+        standardised, 0.0, "Средното на извадката се отличава от mu с повече от пет стандартни грешки."
+    )
+    expect_mean(
+        standardised**2,
+        1.0,
+        "Дисперсията на извадката се отличава от exp(logvar) с повече от пет стандартни грешки.",
+    )
+
+
+@sample.check(
+    "градиентът минава през извадката",
+    points=2,
+    hint="z е гладка функция на mu и logvar. Ако минава през .sample() или torch.normal, градиент няма; "
+    ".rsample() и mu + σ·ε го запазват.",
+)
+def path_to_the_mean(student, generator):
+    mu, logvar = torch.randn(2, 4, 3, generator=generator)
+    outcome = student.trace("reparametrised_sample", mu.requires_grad_(), logvar, 5)
+    expect_gradients(
+        outcome,
+        [torch.full((4, 3), 5.0)],
+        "Ако mu се премести с 1, всяка от петте реализации се премества с 1, а вашите – не.",
+    )
+
+
+@sample.check(
+    "всяко k, всеки обект и всяка координата имат собствен шум",
+    points=2,
+    hint="Формата на шума е (K, N, Dz). Ако някоя от осите е 1, числата по нея се повтарят.",
+)
+def fresh_noise(student, generator):
+    zeros = torch.zeros(6, 4)
+    z = expect_tensor(student.reparametrised_sample(zeros, zeros, 5), (5, 6, 4))
+    expect(len(z.unique()) > 110, "Между 120-те числа на извадката има повтарящи се: шумът е общ.")
+
+
 @bound.check(
     "равна е на log p(x), когато z не носи информация и q е априорното",
-    points=5,
+    points=2,
     hint="Тук границата е плътна за всяко K: KL е нула и остава само правдоподобието. Връща се по едно "
     "число за обект.",
 )
@@ -175,7 +241,7 @@ def tight_when_nothing_to_infer(student, generator):
 
 @bound.check(
     "средната стойност съвпада с точния интеграл",
-    points=6,
+    points=2,
     hint="Оценката е неотместена: log p(x|z) се усреднява по z ~ q, а KL се изважда. Отклонението е "
     "exp(logvar / 2).",
 )
@@ -196,7 +262,7 @@ def unbiased(student, generator):
 
 @bound.check(
     "не надминава логаритмичното маргинално правдоподобие",
-    points=5,
+    points=2,
     hint="ELBO = log p(x) − KL(q ‖ p(z|x)), така че средно е под log p(x). Изваждате ли KL, или я прибавяте?",
 )
 def is_a_bound(student, generator):
@@ -215,3 +281,195 @@ def is_a_bound(student, generator):
         len(values.unique()) > n // 2,
         "Различни обекти получават един и същ шум: за всеки обект са нужни негови z.",
     )
+
+
+def drawn(mu, logvar, K, generator):
+    """K draws from q on the checking side: log-weights are then marked apart from the student's sample."""
+    return mu + torch.exp(logvar / 2) * torch.randn(K, *mu.shape, generator=generator)
+
+
+@weights.check(
+    "когато q е априорното, теглото е самото правдоподобие",
+    points=2,
+    hint="При mu = 0 и logvar = 0 е q(z|x) = p(z) и двете плътности се съкращават.",
+)
+def prior_as_proposal(student, generator):
+    decoder = linear_decoder(generator, 2, 5)
+    x, z = torch.randint(0, 2, (4, 5), generator=generator).float(), torch.randn(3, 4, 2, generator=generator)
+    value = student.log_weights(x, z, torch.zeros(4, 2), torch.zeros(4, 2), decoder)
+    expected = log_likelihood_of(x, decoder(z).detach())
+    expect_close(value, expected, "Стойността е различна от log p(x|z). Сравнете плътностите на p и q.")
+
+
+@weights.check(
+    "средното тегло е p(x), каквото и да е q",
+    points=2,
+    hint="Очакването на p(x|z)p(z)/q(z|x) по q е p(x). Проверете дали q е в знаменателя и дали σ влиза и в "
+    "нормировката на q.",
+)
+def mean_weight(student, generator):
+    x, mu, logvar, decoder, log_likelihood = scalar_problem(generator)
+    log_evidence = integrate(lambda z: log_likelihood(z).exp(), 0.0, 1.0).log().item()
+    mu, logvar = mu.reshape(1, 1) / 2, logvar.reshape(1, 1).abs()  # wider than the prior: bounded weights
+    z = drawn(mu, logvar, 4000, generator)
+    value = expect_tensor(student.log_weights(x[None], z, mu, logvar, decoder), (4000, 1))
+    expect_mean(
+        (value - log_evidence).exp(),
+        1.0,
+        "Средното от 4000 тегла се отличава от p(x) с повече от пет стандартни грешки.",
+    )
+
+
+@weights.check(
+    "разликата на две тегла е разлика на логаритми на плътности",
+    points=2,
+    hint="log w(z) = log p(x|z) + log p(z) − log q(z|x), сума по координатите. Всяко z си има тегло: (K, N).",
+)
+def difference_of_weights(student, generator):
+    decoder = linear_decoder(generator, 3, 4)
+    decoder[0].weight = nn.Parameter(torch.zeros(4, 3))
+    x = torch.ones(2, 4)
+    mu, logvar = torch.full((2, 3), 1.0), torch.full((2, 3), math.log(4.0))
+    z = torch.stack([torch.ones(2, 3), torch.full((2, 3), 3.0)])
+    value = expect_tensor(student.log_weights(x, z, mu, logvar, decoder), (2, 2))
+    expect_close(
+        value[0] - value[1],
+        torch.full((2,), 10.5),
+        "При Dz = 3, mu = 1 и σ = 2 логаритмите на теглата на z = (1, 1, 1) и z = (3, 3, 3) се отличават с "
+        "3(9 − 1)/2 − 3/2 = 10,5, а вашите – с друго число.",
+    )
+
+
+@iwae.check(
+    "с една реализация границата е самото тегло",
+    points=2,
+    hint="При K = 1 логаритъмът от средното е самото log w: събираемото −ln K е нула.",
+)
+def one_sample(student, generator):
+    log_w = 5 * torch.randn(1, 6, generator=generator)
+    expect_close(student.iwae_bound(log_w), log_w[0], "При K = 1 резултатът не е log_w[0].")
+
+
+@iwae.check(
+    "стойност, която се смята на ръка",
+    points=2,
+    hint="Средното на теглата 1 и 3 е 2. Усредняват се теглата, а не логаритмите им, и то по първата ос.",
+)
+def value_of_two_weights(student, generator):
+    log_w = torch.tensor([[1.0, 5.0], [3.0, 5.0]]).log()
+    expect_close(
+        student.iwae_bound(log_w),
+        torch.tensor([2.0, 5.0]).log(),
+        "За теглата (1, 3) и (5, 5) отговорът е (ln 2, ln 5), а вашият е друг.",
+    )
+
+
+@iwae.check(
+    "много малки тегла не изчезват",
+    points=2,
+    hint="e^−1000 във float32 е нула. Изнесете най-голямото тегло пред сумата – това прави torch.logsumexp.",
+)
+def tiny_weights(student, generator):
+    log_w = torch.randn(8, 5, generator=generator)
+    near = expect_tensor(student.iwae_bound(log_w), (5,))
+    expect_close(
+        student.iwae_bound(log_w - 1000),
+        near - 1000,
+        "Ако от всички log w се извади 1000, и границата намалява с 1000, а вашата – не.",
+        atol=1e-3,
+    )
+
+
+def with_weights(layer: nn.Linear, generator, scale: float = 1.0) -> nn.Sequential:
+    """The layer with random weights, as a network."""
+    layer.weight = nn.Parameter(scale * torch.randn(layer.weight.shape, generator=generator))
+    layer.bias = nn.Parameter(scale * torch.randn(layer.bias.shape, generator=generator))
+    return nn.Sequential(layer)
+
+
+@loss.check(
+    "загубата е −log p(x), когато скритите числа не казват нищо",
+    points=2,
+    hint="Тук енкодерът дава точно априорното, а декодерът не гледа z. Загубата е минус границата, средно за "
+    "обект, а не сума.",
+)
+def nothing_to_hide(student, generator):
+    encoder, decoder = with_weights(nn.Linear(5, 4), generator, 0.0), linear_decoder(generator, 2, 5)
+    decoder[0].weight = nn.Parameter(torch.zeros(5, 2))
+    x = torch.randint(0, 2, (7, 5), generator=generator).float()
+    value = student.vae_loss({"encoder": encoder, "decoder": decoder}, x)
+    expected = -log_likelihood_of(x, decoder[0].bias.detach()).mean()
+    expect_close(value, expected, "Загубата е различна от средното на −log p(x). Проверете знака и средното.")
+
+
+@loss.check(
+    "загубата е минус граница: не по-малка от −log p(x) и не по-голяма от −ELBO",
+    points=2,
+    hint="Първата половина от изхода на енкодера е mu, втората – logvar. Границата има и двете си части.",
+)
+def is_minus_a_bound(student, generator):
+    encoder = with_weights(nn.Linear(6, 2), generator, 0.5)
+    x, _, _, decoder, log_likelihood = scalar_problem(generator)
+    mu, logvar = encoder(x).detach().tolist()
+    log_evidence = integrate(lambda z: log_likelihood(z).exp(), 0.0, 1.0).log().item()
+    divergence = 0.5 * (math.exp(logvar) + mu**2 - 1 - logvar)
+    exact_elbo = integrate(log_likelihood, mu, math.exp(0.5 * logvar)).item() - divergence
+    networks, batch = {"encoder": encoder, "decoder": decoder}, x.expand(200, 6)
+    values = [student.trace("vae_loss", networks, batch, seed=i).value for i in range(30)]
+    values = torch.stack([expect_tensor(value, ()) for value in values])
+    mean, margin = values.mean().item(), 5 * values.std().item() / math.sqrt(len(values)) + 1e-4
+    expect(mean > -log_evidence - margin, "Загубата е под −log p(x): това не е минус долна граница.")
+    expect(mean < -exact_elbo + margin, "Загубата е над −ELBO: границата губи повече от нужното.")
+
+
+def images(part) -> torch.Tensor:
+    """The digits of a part in black and white, shape (N, 64)."""
+    return (part.scaled >= 0.5).double().flatten(1)
+
+
+def held_out_bound(weights: dict, x: torch.Tensor, generator, count: int = 200) -> float:
+    """Mean IWAE bound of the handed-in model, in nats an image: a lower bound of a normalised log p(x).
+
+    The networks are rebuilt here and z is drawn here, so nothing but the weights decides.
+    """
+    encoder = mlp_from(weights, "encoder", x.shape[1])
+    if encoder.d_out % 2:
+        raise WrongForm("Изходът на енкодера трябва да е с четен размер: mu и logvar.")
+    decoder = mlp_from(weights, "decoder", encoder.d_out // 2, x.shape[1])
+    bounds = []
+    for rows in x.split(25):
+        mu, logvar = encoder(rows).chunk(2, -1)
+        eps = torch.randn(count, *mu.shape, generator=generator, dtype=x.dtype)
+        z = mu + torch.exp(logvar / 2) * eps
+        log_ratio = 0.5 * (eps**2 + logvar - z**2).sum(-1)
+        bounds.append(iwae_of(log_likelihood_of(rows, decoder(z)) + log_ratio))
+    return torch.cat(bounds).mean().item()
+
+
+def expect_bound(weights: dict, x: torch.Tensor, generator, least: float) -> None:
+    bound = held_out_bound(weights, x, generator)
+    text = f"{bound:.2f}".replace(".", ",").replace("-", "−")
+    expect(
+        bound >= least,
+        f"Границата е {text} ната на изображение, а е нужно поне {least:g}.".replace("-", "−"),
+    )
+
+
+@trained.check(
+    "моделът е по-добър от независими пиксели",
+    points=4,
+    hint="Моделът, който помни само колко често е бял всеки пиксел, достига −25,1 ната. Спада ли загубата "
+    "по време на обучението? Стига ли градиентът и до двете мрежи?",
+)
+def beats_independent_pixels(student, generator):
+    expect_bound(student.weights("vae"), images(digits().validation), generator, -25.0)
+
+
+@trained.check(
+    "границата върху отделените цифри е поне −18 ната",
+    points=4,
+    hint="Загубата още ли спада в края? Увеличете STEPS или HIDDEN. Ако загубата за отделените данни расте, "
+    "мрежата се преобучава.",
+)
+def reaches_the_threshold(student, generator):
+    expect_bound(student.weights("vae"), images(digits().validation), generator, -18.0)

@@ -4,21 +4,27 @@ answers.
 The titles and hints below are shown in the report; inputs, expected values and verdicts are not.
 """
 
+import math
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
+from gmtools.data import digits
 from gmtools.grading import (
     Hidden,
     expect,
     expect_close,
     expect_gradients,
     expect_mean,
+    expect_no_loop,
     expect_tensor,
     expect_unchanged,
 )
+from gmtools.grading.lab import load_module
 
 hidden = Hidden()
 DOUBLE = {"dtype": torch.float64}
@@ -30,14 +36,6 @@ def normal(generator, *shape, **options):
 
 def bits(generator, *shape, **options):
     return torch.randint(0, 2, shape, generator=generator).to(options.get("dtype", torch.float32))
-
-
-def expect_no_loop(student, name, small, large, what):
-    """Fail if the number of tensor operations grows with the input."""
-    counts = [student.trace(name, *args, count=True).operations for args in (small, large)]
-    expect(
-        None not in counts and counts[1] <= counts[0] + 2, f"Броят на операциите расте с {what}: има цикъл."
-    )
 
 
 # Exercise 1 ---------------------------------------------------------------
@@ -52,7 +50,7 @@ def true_kl(mu, logvar):
 @hidden.check(
     "gaussian_kl",
     "случайни параметри, в единична и двойна точност, и пакет от един обект",
-    points=6,
+    points=1,
     hint="Сравнете на лист с формулата за две координати с различни дисперсии.",
 )
 def kl_on_fresh_inputs(student, generator):
@@ -66,7 +64,7 @@ def kl_on_fresh_inputs(student, generator):
 @hidden.check(
     "gaussian_kl",
     "градиентите по mu и logvar",
-    points=4,
+    points=1,
     hint="Производната по mu е mu, а по logvar е (exp(logvar) − 1)/2. Пресмятате ли само с тензори?",
 )
 def kl_gradients(student, generator):
@@ -78,7 +76,7 @@ def kl_gradients(student, generator):
 @hidden.check(
     "gaussian_kl",
     "много малка и много голяма дисперсия",
-    points=4,
+    points=1,
     hint="logvar може да е −60 или 60. Не смятайте логаритъм от експонента и не прибавяйте малки числа.",
 )
 def kl_extremes(student, generator):
@@ -90,7 +88,7 @@ def kl_extremes(student, generator):
 @hidden.check(
     "gaussian_kl",
     "без цикли и без промяна на аргументите",
-    points=4,
+    points=1,
     hint="Една формула за всички обекти и координати; операциите, които завършват на _, променят аргумента.",
 )
 def kl_vectorised(student, generator):
@@ -149,7 +147,7 @@ def true_log_likelihood(x, logits):
 @hidden.check(
     "bernoulli_log_likelihood",
     "случайни логити, в единична и двойна точност, и пакет от един обект",
-    points=5,
+    points=1,
     hint="Сравнете с x·log σ(ℓ) + (1 − x)·log(1 − σ(ℓ)) за малки логити.",
 )
 def likelihood_on_fresh_inputs(student, generator):
@@ -163,7 +161,7 @@ def likelihood_on_fresh_inputs(student, generator):
 @hidden.check(
     "bernoulli_log_likelihood",
     "логити, при които вероятността е нула или единица",
-    points=4,
+    points=1,
     hint="При ℓ = 1000 и x = 0 стойността е −1000. Не отрязвайте вероятностите и не прибавяйте ε.",
 )
 def likelihood_extremes(student, generator):
@@ -177,7 +175,7 @@ def likelihood_extremes(student, generator):
 @hidden.check(
     "bernoulli_log_likelihood",
     "градиентът по логитите, и при големи стойности",
-    points=4,
+    points=1,
     hint="Производната по логита е x − σ(ℓ). Отрязването с clamp я прави нула при големи логити.",
 )
 def likelihood_gradients(student, generator):
@@ -190,7 +188,7 @@ def likelihood_gradients(student, generator):
 @hidden.check(
     "bernoulli_log_likelihood",
     "K слоя логити, без цикли и без промяна на аргументите",
-    points=5,
+    points=1,
     hint="При логити (K, N, D) и x (N, D) резултатът е (K, N): сумирайте по последната ос, а не по dim=1.",
 )
 def likelihood_broadcasts(student, generator):
@@ -241,6 +239,89 @@ def likelihood_by_logsigmoids(x, logits):
 
 # Exercise 3 ---------------------------------------------------------------
 
+
+@hidden.check(
+    "reparametrised_sample",
+    "разпределението е нормално, с независими координати, в единична и двойна точност",
+    points=2,
+    hint="ε ~ N(0, I): torch.randn, а не torch.rand. Всяко от K·N·Dz числа е отделно.",
+)
+def sample_distribution(student, generator):
+    for count, n, options in ((3000, 1, {}), (1, 3000, DOUBLE)):
+        mu, logvar = normal(generator, 1, 2, **options), normal(generator, 1, 2, **options)
+        z = student.reparametrised_sample(mu.expand(n, 2), logvar.expand(n, 2), count)
+        eps = (expect_tensor(z, (count, n, 2), mu.dtype) - mu) / (logvar / 2).exp()
+        eps = eps.reshape(-1, 2)
+        for statistic, expected in ((eps, 0.0), (eps**2, 1.0), (eps**4, 3.0), (eps.prod(-1), 0.0)):
+            expect_mean(statistic, expected, "")
+
+
+@hidden.check(
+    "reparametrised_sample",
+    "градиентите по mu и logvar, пресметнати от самата извадка",
+    points=1,
+    hint="∂z/∂mu = 1, а ∂z/∂logvar = (z − mu)/2.",
+)
+def sample_gradients(student, generator):
+    mu, logvar = normal(generator, 5, 3).requires_grad_(), normal(generator, 5, 3).requires_grad_()
+    outcome = student.trace("reparametrised_sample", mu, logvar, 4)
+    z = expect_tensor(outcome.value, (4, 5, 3))
+    expect_gradients(outcome, [torch.full((5, 3), 4.0), (z - mu).detach().sum(0) / 2], "")
+
+
+@hidden.check(
+    "reparametrised_sample",
+    "един обект, тясно и широко q, без цикли и без промяна на аргументите; всяко извикване е нова извадка",
+    points=1,
+    hint="Шумът се тегли наведнъж с форма (K, N, Dz), при всяко извикване наново и без torch.manual_seed.",
+)
+def sample_edges(student, generator):
+    mu, logvar = normal(generator, 1, 3), torch.tensor([[-80.0, 0.0, 40.0]])
+    outcome = student.trace("reparametrised_sample", mu, logvar, 1)
+    z = expect_tensor(outcome.value, (1, 1, 3))
+    expect_unchanged(outcome)
+    expect(bool((z[0] - mu)[0, 0].abs() < 1e-5 and (z[0] - mu)[0, 2].abs() > 1), "")
+    again = expect_tensor(student.trace("reparametrised_sample", mu, logvar, 1, seed=1).value, (1, 1, 3))
+    expect(not torch.equal(z[..., 1:], again[..., 1:]), "")
+    small, large = (torch.ones(2, 2), torch.ones(2, 2), 2), (torch.ones(30, 9), torch.ones(30, 9), 40)
+    expect_no_loop(student, "reparametrised_sample", small, large, "K и N")
+
+
+STD, NOISE = "torch.exp(0.5 * logvar)", "torch.randn(K, *mu.shape,"
+hidden.mutant("reparametrised_sample", "дисперсия вместо отклонение", STD, "torch.exp(logvar)")
+hidden.mutant("reparametrised_sample", "logvar вместо отклонение", STD, "logvar")
+hidden.mutant("reparametrised_sample", "прекъснат градиент", "return mu +", "return mu.detach() +")
+hidden.mutant("reparametrised_sample", "прекъснат градиент по logvar", STD, STD + ".detach()")
+hidden.mutant("reparametrised_sample", "равномерен шум", "torch.randn(", "torch.rand(")
+hidden.mutant(
+    "reparametrised_sample", "центриран равномерен шум", "* eps", "* (2 * torch.rand_like(eps) - 1) * 3**0.5"
+)
+hidden.mutant("reparametrised_sample", "един шум за всички обекти", NOISE, "torch.randn(K, 1, mu.shape[-1],")
+hidden.mutant("reparametrised_sample", "един шум за всички координати", NOISE, "torch.randn(K, len(mu), 1,")
+hidden.mutant("reparametrised_sample", "един шум за всички K", "* eps", "* eps[:1].expand(K, -1, -1)")
+hidden.mutant("reparametrised_sample", "без шум", "* eps", "* 0 * eps")
+hidden.mutant(
+    "reparametrised_sample", "извадката е втора ос", STD + " * eps", "(" + STD + " * eps).transpose(0, 1)"
+)
+hidden.mutant(
+    "reparametrised_sample", "фиксирано семе", "eps = torch", "torch.manual_seed(0)\n    eps = torch"
+)
+hidden.mutant("reparametrised_sample", "променя аргумента", STD, "logvar.mul_(0.5).exp()")
+
+
+@hidden.alternative("reparametrised_sample", "чрез rsample")
+def sample_by_rsample(mu, logvar, K):
+    return Normal(mu, (logvar / 2).exp()).rsample((K,))
+
+
+@hidden.alternative("reparametrised_sample", "чрез addcmul и разширени аргументи")
+def sample_by_addcmul(mu, logvar, K):
+    mu, std = mu.expand(K, *mu.shape), logvar.div(2).exp().expand(K, *mu.shape)
+    return torch.addcmul(mu, std, torch.randn_like(std))
+
+
+# Exercise 4 ---------------------------------------------------------------
+
 NODES, WEIGHTS = (torch.from_numpy(a) for a in np.polynomial.hermite_e.hermegauss(64))
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
 
@@ -272,7 +353,7 @@ def copies(n, *rows):
 @hidden.check(
     "elbo",
     "средна стойност при случайни q и декодер, за K = 1 и K = 7, в единична и двойна точност",
-    points=7,
+    points=2,
     hint="Средното не зависи от K: усреднява се log p(x|z), а не p(x|z), и не се сумира.",
 )
 def elbo_expectation(student, generator):
@@ -285,7 +366,7 @@ def elbo_expectation(student, generator):
 @hidden.check(
     "elbo",
     "градиентите по mu и logvar минават през извадката",
-    points=7,
+    points=2,
     hint="z = mu + exp(logvar/2)·ε трябва да остане свързано с mu и logvar: rsample, не sample.",
 )
 def elbo_gradients(student, generator):
@@ -305,7 +386,7 @@ def elbo_gradients(student, generator):
 @hidden.check(
     "elbo",
     "шумът намалява с K: реализациите са независими",
-    points=5,
+    points=1,
     hint="За всеки обект са нужни K различни ε: формата на шума е (K, N, Dz).",
 )
 def elbo_noise(student, generator):
@@ -321,7 +402,7 @@ def elbo_noise(student, generator):
 @hidden.check(
     "elbo",
     "един обект, тясно q, без цикли по K и без промяна на аргументите",
-    points=5,
+    points=1,
     hint="Декодерът приема (K, N, Dz) наведнъж. При K = 1 и N = 1 осите остават.",
 )
 def elbo_edges(student, generator):
@@ -336,19 +417,19 @@ def elbo_edges(student, generator):
     expect_no_loop(student, "elbo", (*small, decoder, 2), (*large, decoder, 25), "K")
 
 
-STD, MEAN, NOISE = "torch.exp(0.5 * logvar)", ".mean(dim=0)", "eps = torch.randn(K, *mu.shape,"
+MEAN, SAMPLE = ".mean(dim=0)", "reparametrised_sample(mu, logvar, K)"
 hidden.mutant("elbo", "прибавя KL", "- gaussian_kl(mu, logvar)", "+ gaussian_kl(mu, logvar)")
 hidden.mutant("elbo", "без KL", " - gaussian_kl(mu, logvar)", "")
-hidden.mutant("elbo", "дисперсия вместо отклонение", STD, "torch.exp(logvar)")
+hidden.mutant("elbo", "σ на q е 1", "(mu, logvar, K)", "(mu, 0 * logvar, K)")
 hidden.mutant("elbo", "сума вместо средно по K", MEAN, ".sum(dim=0)")
 hidden.mutant("elbo", "средно по обектите", MEAN, ".mean(dim=1)")
 hidden.mutant("elbo", "скаларна загуба", MEAN, ".mean()")
 hidden.mutant("elbo", "IWAE вместо ELBO", MEAN, ".logsumexp(dim=0).sub(math.log(K))")
-hidden.mutant("elbo", "sample вместо rsample", "decoder(z)", "decoder(z.detach())")
-hidden.mutant("elbo", "един шум за всички обекти", NOISE, "eps = torch.randn(K, 1, mu.shape[-1],")
-hidden.mutant("elbo", "един шум за всички K", NOISE, "eps = torch.zeros(K, 1, 1) + torch.randn(*mu.shape,")
-hidden.mutant("elbo", "без шум", "* eps", "* 0 * eps")
-hidden.mutant("elbo", "равномерен шум", "torch.randn(K", "torch.rand(K")
+hidden.mutant("elbo", "прекъснат градиент", "decoder(z)", "decoder(z.detach())")
+hidden.mutant("elbo", "една реализация вместо K", SAMPLE, "reparametrised_sample(mu, logvar, 1)")
+hidden.mutant("elbo", "един шум за всички K", SAMPLE, SAMPLE.replace("K", "1") + ".expand(K, -1, -1)")
+hidden.mutant("elbo", "средната на q вместо реализация", SAMPLE, "mu.expand(K, -1, -1)")
+hidden.mutant("elbo", "декодира средното z", "decoder(z)", "decoder(z.mean(0, keepdim=True))")
 hidden.mutant(
     "elbo", "отрицателна ELBO (загуба)", "return bernoulli", "return gaussian_kl(mu, logvar) - bernoulli"
 )
@@ -377,3 +458,362 @@ def elbo_flattened(x, mu, logvar, decoder, K):
     z = mu.repeat(K, 1) + logvar.repeat(K, 1).mul(0.5).exp() * torch.randn(K * n, d_z, dtype=mu.dtype)
     log_likelihood = bernoulli_log_likelihood(x.repeat(K, 1), decoder(z))  # noqa: F821
     return log_likelihood.view(K, n).mean(0) - gaussian_kl(mu, logvar)  # noqa: F821
+
+
+# Exercise 5 ---------------------------------------------------------------
+
+
+def true_log_weights(x, z, mu, logvar, decoder):
+    """By torch.distributions, in double precision."""
+    z, mu, logvar = z.double(), mu.double(), logvar.double()
+    logits = decoder.double()(z)
+    q, p = Normal(mu, (0.5 * logvar).exp()), Normal(0.0, 1.0)
+    return true_log_likelihood(x, logits) + (p.log_prob(z) - q.log_prob(z)).sum(-1)
+
+
+def weighted(generator, count, n, **options):
+    """x, z, mu, logvar for n data points with count draws from q each, and a linear decoder."""
+    *_, decoder = problem(generator, **options)
+    mu, logvar = normal(generator, n, 2, **options), normal(generator, n, 2, **options)
+    z = mu + (logvar / 2).exp() * normal(generator, count, n, 2, **options)
+    return bits(generator, n, 5, **options), z, mu, logvar, decoder
+
+
+@hidden.check(
+    "log_weights",
+    "случайни q, z и декодер, в единична и двойна точност, и една реализация за един обект",
+    points=2,
+    hint="Сметнете трите логаритъма поотделно с torch.distributions и сравнете кой се различава.",
+)
+def weights_on_fresh_inputs(student, generator):
+    for count, n, options in ((1, 1, {}), (6, 4, DOUBLE), (3, 20, {})):
+        problem = weighted(generator, count, n, **options)
+        value = student.log_weights(*problem)
+        expect_close(value, true_log_weights(*problem).to(problem[0].dtype).detach(), "")
+
+
+@hidden.check(
+    "log_weights",
+    "градиентите по z, mu и logvar",
+    points=1,
+    hint="Нищо от пресмятането не минава през .detach(), .item() или torch.no_grad().",
+)
+def weights_gradients(student, generator):
+    x, z, mu, logvar, decoder = weighted(generator, 4, 3, **DOUBLE)
+    leaves = [t.requires_grad_() for t in (z, mu, logvar)]
+    expected = torch.autograd.grad(true_log_weights(x, *leaves, decoder).sum(), leaves)
+    expect_gradients(student.trace("log_weights", x, *leaves, decoder), list(expected), "")
+
+
+@hidden.check(
+    "log_weights",
+    "тясно и широко q, далечно z, без цикли и без промяна на аргументите",
+    points=1,
+    hint="Не смятайте плътностите, за да ги логаритмувате: exp(−z²/2) е нула още при z = 15.",
+)
+def weights_edges(student, generator):
+    *_, decoder = problem(generator)
+    x = bits(generator, 2, 5)
+    mu, logvar = torch.zeros(2, 2), torch.tensor([[-40.0, 0.0], [30.0, 0.0]])
+    z = torch.tensor([[[1e-9, 20.0], [1e5, 0.0]], [[0.0, -30.0], [-2e6, 1.0]]])
+    outcome = student.trace("log_weights", x, z, mu, logvar, decoder)
+    expected = true_log_weights(x, z, mu, logvar, decoder).float().detach()
+    expect_close(outcome.value, expected, "", rtol=1e-4, atol=1e-2)
+    expect_unchanged(outcome)
+    small, large = (weighted(generator, count, 3 * count) for count in (2, 20))
+    expect_no_loop(student, "log_weights", small, large, "K и N")
+
+
+hidden.mutant("log_weights", "знакът на логаритъма", "+ log_ratio", "- log_ratio")
+hidden.mutant("log_weights", "няма log p(z)", " - z**2", "")
+hidden.mutant("log_weights", "няма log q(z|x)", "squared_distance + logvar - z**2", "-(z**2)")
+hidden.mutant("log_weights", "q без нормировка", "squared_distance + logvar", "squared_distance")
+hidden.mutant("log_weights", "logvar е log σ", "torch.exp(-logvar)", "torch.exp(-2 * logvar)")
+hidden.mutant("log_weights", "умножава с дисперсията", "torch.exp(-logvar)", "torch.exp(logvar)")
+hidden.mutant("log_weights", "няма ½", "0.5 * (", "(")
+hidden.mutant("log_weights", "средно по координатите", ".sum(dim=-1)", ".mean(dim=-1)")
+hidden.mutant("log_weights", "сума по грешна ос", ".sum(dim=-1)", ".sum(dim=0)")
+hidden.mutant("log_weights", "прекъснат градиент", "(z - mu)", "(z - mu.detach())")
+hidden.mutant(
+    "log_weights",
+    "логаритъм от плътност",
+    "+ log_ratio",
+    "+ log_ratio + 0.5 * z**2 @ z.new_ones(z.shape[-1]) + torch.exp(-0.5 * (z**2).sum(-1)).log()",
+)
+
+
+@hidden.alternative("log_weights", "чрез torch.distributions")
+def weights_by_distributions(x, z, mu, logvar, decoder):
+    q = Independent(Normal(mu, (logvar / 2).exp()), 1)
+    p = Independent(Normal(torch.zeros_like(mu), torch.ones_like(mu)), 1)
+    return Independent(Bernoulli(logits=decoder(z)), 1).log_prob(x) + p.log_prob(z) - q.log_prob(z)
+
+
+@hidden.alternative("log_weights", "по формули, с константите")
+def weights_by_formulas(x, z, mu, logvar, decoder):
+    def log_normal(z, mean, logvar):
+        return -0.5 * (math.log(2 * math.pi) + logvar + ((z - mean) / torch.exp(logvar / 2)).square()).sum(-1)
+
+    log_likelihood = bernoulli_log_likelihood(x, decoder(z))  # noqa: F821
+    return log_likelihood + log_normal(z, 0.0, torch.zeros_like(logvar)) - log_normal(z, mu, logvar)
+
+
+# Exercise 6 ---------------------------------------------------------------
+
+
+@hidden.check(
+    "iwae_bound",
+    "случайни тегла, в единична и двойна точност, с различни K и N",
+    points=1,
+    hint="log(средното на exp(log_w) по първата ос): сума, разделена на K, а не на N.",
+)
+def bound_on_fresh_inputs(student, generator):
+    for count, n, options in ((1, 1, {}), (7, 3, DOUBLE), (64, 20, {}), (2, 9, {})):
+        log_w = 3 * normal(generator, count, n, **options)
+        expected = log_w.double().exp().mean(0).log().to(log_w.dtype)
+        expect_close(student.iwae_bound(log_w), expected, "")
+
+
+@hidden.check(
+    "iwae_bound",
+    "много големи, много малки и нулеви тегла",
+    points=2,
+    hint="log w може да е −∞ (тегло нула) и ±2000. Прибавянето на ε под логаритъма променя отговора.",
+)
+def bound_extremes(student, generator):
+    log_w = torch.tensor([[2000.0, -2000.0, 0.0, -50.0], [1999.0, -2001.0, -torch.inf, -50.0]])
+    best = torch.tensor([2000.0, -2000.0, 0.0, -50.0])
+    mean = torch.tensor([0.5 + 0.5 * np.exp(-1.0)] * 2 + [0.5, 1.0])
+    expect_close(student.iwae_bound(log_w), (best + mean.log()).float(), "", atol=1e-3)
+
+
+@hidden.check(
+    "iwae_bound",
+    "градиентът е нормираните тегла; без цикли и без промяна на аргумента",
+    points=1,
+    hint="Производната по log w_k е w_k / Σ w. Изнесеният максимум не бива да я променя.",
+)
+def bound_gradients(student, generator):
+    log_w = 3 * normal(generator, 6, 4)
+    outcome = student.trace("iwae_bound", log_w.clone().requires_grad_())
+    expect_gradients(outcome, [log_w.softmax(0)], "")
+    expect_unchanged(outcome)
+    expect_no_loop(student, "iwae_bound", (log_w[:2, :2],), (normal(generator, 50, 40),), "K и N")
+
+
+SUM = "torch.logsumexp(log_w, dim=0)"
+hidden.mutant("iwae_bound", "наивно", SUM, "log_w.exp().sum(dim=0).log()")
+hidden.mutant("iwae_bound", "наивно, с ε", SUM, "(log_w.exp().sum(dim=0) + 1e-30).log()")
+hidden.mutant("iwae_bound", "средно на логаритмите", SUM + " - math.log(len(log_w))", "log_w.mean(dim=0)")
+hidden.mutant("iwae_bound", "най-доброто тегло", SUM + " - math.log(len(log_w))", "log_w.amax(dim=0)")
+hidden.mutant("iwae_bound", "няма ln K", " - math.log(len(log_w))", "")
+hidden.mutant("iwae_bound", "ln N вместо ln K", "len(log_w)", "log_w.shape[1]")
+hidden.mutant("iwae_bound", "дели на K след логаритъма", "- math.log(len(log_w))", "/ len(log_w)")
+hidden.mutant("iwae_bound", "по грешна ос", "dim=0", "dim=1")
+hidden.mutant("iwae_bound", "едно число за всички", "dim=0)", "dim=(0, 1))")
+hidden.mutant(
+    "iwae_bound", "прекъснат градиент", SUM, SUM.replace("log_w", "log_w.detach()") + " + 0 * log_w[0]"
+)
+
+
+@hidden.alternative("iwae_bound", "с изнесен максимум")
+def bound_by_maximum(log_w):
+    largest = log_w.max(dim=0).values
+    return largest + torch.log(torch.mean(torch.exp(log_w - largest), dim=0))
+
+
+@hidden.alternative("iwae_bound", "логаритъмът на K влиза в теглата")
+def bound_by_weights(log_w):
+    return torch.logsumexp(log_w - torch.log(torch.tensor(float(log_w.shape[0]))), 0)
+
+
+# Exercise 7 ---------------------------------------------------------------
+
+
+def networks(generator, **options):
+    """A linear encoder with a narrow q, and a linear decoder."""
+    *_, decoder = problem(generator, **options)
+    encoder = nn.Sequential(nn.Linear(5, 4, **options))
+    weight = normal(generator, 4, 5, **options)
+    encoder[0].weight = nn.Parameter(torch.cat([weight[:2], 0 * weight[2:]]))
+    encoder[0].bias = nn.Parameter(torch.tensor([0.3, -0.2, -12.0, -12.0], **options))
+    return {"encoder": encoder, "decoder": decoder}
+
+
+@hidden.check(
+    "vae_loss",
+    "градиентът стига до енкодера през извадката",
+    points=2,
+    hint="z остава свързано с изхода на енкодера: без .detach(), .data, torch.no_grad() и .sample().",
+)
+def loss_gradients(student, generator):
+    parts, x = networks(generator), bits(generator, 6, 5)
+    x.requires_grad_()
+    mu, logvar = parts["encoder"](x).chunk(2, -1)
+    logits = parts["decoder"](mu)
+    narrow = (x * logits - F.softplus(logits)).sum(-1) - true_kl(mu, logvar)
+    expected = torch.autograd.grad(-narrow.mean(), x)[0]
+    outcome = student.trace("vae_loss", parts, x.detach().requires_grad_())
+    expect_gradients(outcome, [expected], "", rtol=0.02, atol=0.02 * expected.abs().max().item())
+
+
+@hidden.check(
+    "vae_loss",
+    "един обект, двойна точност, без цикъл по обектите и без промяна на аргументите",
+    points=2,
+    hint="Резултатът е скалар във всички случаи; двете мрежи се викат по веднъж за целия пакет.",
+)
+def loss_edges(student, generator):
+    parts, x = networks(generator, **DOUBLE), bits(generator, 30, 5, **DOUBLE)
+    outcome = student.trace("vae_loss", parts, x[:1])
+    expect_tensor(outcome.value, (), torch.float64)
+    expect_unchanged(outcome)
+    expect_no_loop(student, "vae_loss", (parts, x[:2]), (parts, x), "пакета")
+
+
+HEADS = 'mu, logvar = vae["encoder"](x).chunk(2, dim=-1)'
+hidden.mutant("vae_loss", "сменен знак", "return -elbo", "return elbo")
+hidden.mutant("vae_loss", "сума вместо средно", ".mean()", ".sum()")
+hidden.mutant("vae_loss", "не е скалар", ".mean()", "")
+hidden.mutant("vae_loss", "средно и по пикселите", ".mean()", ".mean() / x.shape[1]")
+hidden.mutant("vae_loss", "размяна на mu и logvar", "mu, logvar =", "logvar, mu =")
+hidden.mutant(
+    "vae_loss", "през едно", HEADS, 'mu, logvar = vae["encoder"](x).unflatten(-1, (-1, 2)).unbind(-1)'
+)
+hidden.mutant("vae_loss", "без KL", "K=1).mean()", "K=1).mean() - gaussian_kl(mu, logvar).mean()")
+hidden.mutant("vae_loss", "KL два пъти", "K=1).mean()", "K=1).mean() + gaussian_kl(mu, logvar).mean()")
+hidden.mutant("vae_loss", "прекъснат градиент към енкодера", "(x).chunk", "(x).detach().chunk")
+hidden.mutant(
+    "vae_loss", "прекъснат градиент през z", 'vae["decoder"], K', 'lambda z: vae["decoder"](z.detach()), K'
+)
+hidden.mutant(
+    "vae_loss", "logvar е отклонение", "-elbo(x, mu, logvar,", "-elbo(x, mu, 2 * logvar.abs().log(),"
+)
+
+
+@hidden.alternative("vae_loss", "IWAE с K = 8")
+def loss_by_iwae(vae, x):
+    mu, logvar = vae["encoder"](x).chunk(2, dim=-1)
+    z = reparametrised_sample(mu, logvar, 8)  # noqa: F821
+    return -iwae_bound(log_weights(x, z, mu, logvar, vae["decoder"])).mean()  # noqa: F821
+
+
+@hidden.alternative("vae_loss", "с torch.distributions и K = 4")
+def loss_by_distributions(vae, x):
+    heads = vae["encoder"](x)
+    d_z = heads.shape[-1] // 2
+    q = Normal(heads[:, :d_z], heads[:, d_z:].div(2).exp())
+    log_likelihood = Bernoulli(logits=vae["decoder"](q.rsample((4,)))).log_prob(x).sum(-1)
+    return (kl_divergence(q, Normal(0.0, 1.0)).sum(-1) - log_likelihood.mean(0)).mean()
+
+
+# Exercise 8 ---------------------------------------------------------------
+
+public = load_module(Path(__file__).parents[2] / "labs" / "1-elbo" / "checks.py")
+
+
+@hidden.check(
+    "vae",
+    "границата върху тестовите цифри е поне −21 ната",
+    points=4,
+    hint="Моделът се учи, но не стига: повече стъпки, по-големи мрежи или по-голямо D_Z.",
+)
+def vae_learns(student, generator):
+    public.expect_bound(student.weights("vae"), public.images(digits().test), generator, -21.0)
+
+
+@hidden.check(
+    "vae",
+    "границата върху тестовите цифри е поне −18 ната",
+    points=8,
+    hint="Ако отделените цифри достигат прага, а тестовите – не, мрежата или изборът ѝ се преобучава.",
+)
+def vae_generalises(student, generator):
+    public.expect_bound(student.weights("vae"), public.images(digits().test), generator, -18.0)
+
+
+@hidden.metric("vae", threshold=-18.0, margin=0.6)
+def test_bound(weights):
+    return public.held_out_bound(weights, public.images(digits().test), torch.Generator().manual_seed(0))
+
+
+FIRST, LAST = "layers.0.weight", "layers.4.weight"
+
+
+@hidden.damage("vae", "преди обучението")
+def untrained(weights):
+    torch.manual_seed(0)
+    return {name: torch.randn_like(value) / value.shape[-1] ** 0.5 for name, value in weights.items()}
+
+
+@hidden.damage("vae", "само декодерът е обучен")
+def untrained_encoder(weights):
+    return untrained(weights) | {k: v for k, v in weights.items() if k.startswith("decoder")}
+
+
+@hidden.damage("vae", "декодерът не гледа z")
+def blind_decoder(weights):
+    return weights | {f"decoder.{FIRST}": 0 * weights[f"decoder.{FIRST}"]}
+
+
+@hidden.damage("vae", "размяна на mu и logvar")
+def swapped_heads(weights):
+    names = [f"encoder.layers.4.{kind}" for kind in ("weight", "bias")]
+    return weights | {name: weights[name].roll(len(weights[name]) // 2, 0) for name in names}
+
+
+@hidden.damage("vae", "всички скрити числа са сигурни: много малко σ")
+def overconfident(weights):
+    bias = weights["encoder.layers.4.bias"].clone()
+    bias[len(bias) // 2 :] -= 8
+    return weights | {"encoder.layers.4.bias": bias}
+
+
+@hidden.damage("vae", "увеличени логити, за да изглежда по-сигурен")
+def exaggerated(weights):
+    return weights | {f"decoder.{LAST}": 4 * weights[f"decoder.{LAST}"]}
+
+
+@hidden.damage("vae", "NaN в теглата")
+def not_numbers(weights):
+    return weights | {f"decoder.{LAST}": weights[f"decoder.{LAST}"] * torch.nan}
+
+
+@hidden.damage("vae", "без декодер")
+def half_a_model(weights):
+    return {k: v for k, v in weights.items() if k.startswith("encoder")}
+
+
+@hidden.damage("vae", "чужда архитектура")
+def other_shapes(weights):
+    return weights | {f"decoder.{LAST}": weights[f"decoder.{LAST}"][:-1]}
+
+
+@hidden.damage("vae", "числа вместо тегла")
+def reported_numbers(weights):
+    return {"bound": torch.tensor([-1.0]), "log_likelihood": torch.zeros(250)}
+
+
+@hidden.alternative("vae", "скритите неврони в друг ред")
+def permuted_neurons(weights):
+    torch.manual_seed(0)
+    order = torch.randperm(len(weights[f"decoder.{FIRST}"]))
+    changes = {name: weights[name][order] for name in (f"decoder.{FIRST}", "decoder.layers.0.bias")}
+    second = "decoder.layers.2.weight"
+    return weights | changes | {second: weights[second][:, order]}
+
+
+@hidden.alternative("vae", "огледално пространство на скритите числа")
+def mirrored_latents(weights):
+    half = len(weights["encoder.layers.4.bias"]) // 2
+    sign = torch.cat([-torch.ones(half), torch.ones(half)])
+    return weights | {
+        f"encoder.{LAST}": sign[:, None] * weights[f"encoder.{LAST}"],
+        "encoder.layers.4.bias": sign * weights["encoder.layers.4.bias"],
+        f"decoder.{FIRST}": -weights[f"decoder.{FIRST}"],
+    }
+
+
+@hidden.alternative("vae", "в двойна точност")
+def in_double(weights):
+    return {name: value.double() for name, value in weights.items()}
