@@ -3,7 +3,7 @@
 ``core`` the contract, composition, inversion, the distribution; ``elementwise`` permutation, shift and scale,
 logistic; ``linear`` a full matrix; ``planar`` and ``sylvester`` stacks of low-rank layers; ``coupling`` Real
 NVP; ``autoregressive`` MAF and IAF; ``spline`` rational-quadratic splines; ``root`` monotone equations;
-``circle``, ``sphere`` and ``embedding`` flows on manifolds.
+``circle``, ``sphere``, ``exponential_map`` and ``embedding`` flows on manifolds.
 """
 
 from gmtools.flows.autoregressive import Autoregressive, masked_autoregressive_flow
@@ -18,6 +18,7 @@ from gmtools.flows.embedding import (
     TorusEmbedding,
     log_volume,
 )
+from gmtools.flows.exponential_map import ExponentialMap, exponential_map_flow
 from gmtools.flows.linear import InvertibleLinear
 from gmtools.flows.planar import Planar, Radial
 from gmtools.flows.root import monotone_root
@@ -36,6 +37,7 @@ __all__ = [
     "CouplingStack",
     "Elementwise",
     "Embedding",
+    "ExponentialMap",
     "Flow",
     "Inverse",
     "InvertibleLinear",
@@ -49,6 +51,7 @@ __all__ = [
     "Sylvester",
     "TorusEmbedding",
     "circular_features",
+    "exponential_map_flow",
     "log_volume",
     "masked_autoregressive_flow",
     "monotone_root",

@@ -10,11 +10,13 @@ from gmtools.flows import (
     Compose,
     Elementwise,
     Embedding,
+    ExponentialMap,
     Flow,
     MobiusMap,
     SphereEmbedding,
     SplineMap,
     TorusEmbedding,
+    exponential_map_flow,
     log_volume,
     sphere_flow,
     standard_normal,
@@ -50,6 +52,13 @@ FLOWS = {
 FLOWS |= {
     f"sphere, C={C}": (
         lambda C=C: sphere_flow(2, 4, HIDDEN, d_context=C),
+        lambda: uniform_cylinder(like=ZERO),
+    )
+    for C in (0, 2)
+}
+FLOWS |= {
+    f"exponential map, C={C}": (
+        lambda C=C: exponential_map_flow(2, 3, C, HIDDEN),
         lambda: uniform_cylinder(like=ZERO),
     )
     for C in (0, 2)
@@ -162,6 +171,36 @@ def test_a_training_step_compiles_whole_and_state_dict_round_trips(name, compile
     torch.testing.assert_close(losses[0], losses[2])
 
 
+@pytest.mark.parametrize("dim", [2, 3, 5])
+def test_the_strongest_exponential_map_is_still_inverted_and_its_jacobian_autograds(dim):
+    """Strengths that add up to almost one, sharp potentials, and no component left idle."""
+    torch.manual_seed(0)
+    f = ExponentialMap(dim, 4).double()
+    f.free.data[f.sizes[0] : -1] = torch.tensor([0.1, 1.0, 8.0, 20.0, 2.0, 3.0, 1.0, 1.0])
+    f.free.data[-1] = -6.0
+    z = torch.nn.functional.normalize(torch.randn(200, dim, dtype=torch.float64), dim=-1)
+    x, ladj = f(z)
+    assert (x - z).norm(dim=-1).max() > 0.2
+    torch.testing.assert_close(x.norm(dim=-1), torch.ones(200, dtype=torch.float64))
+    extended = lambda y: y.norm() * f(y / y.norm())[0]  # noqa: E731
+    jacobian = torch.stack([torch.autograd.functional.jacobian(extended, point) for point in z[:5]])
+    torch.testing.assert_close(torch.linalg.slogdet(jacobian).logabsdet, ladj[:5])
+    back, ladj_back = f.inverse(x.detach())
+    torch.testing.assert_close((back, ladj_back), (z, -ladj), rtol=1e-6, atol=1e-7)
+
+
+def test_the_exponential_maps_inverse_has_the_gradients_of_the_solution():
+    torch.manual_seed(0)
+    f = scrambled(ExponentialMap(3, 2), spread=2.0)
+    x = torch.nn.functional.normalize(torch.randn(4, 3, dtype=torch.float64), dim=-1)
+
+    def inverse(free, x):
+        x = torch.nn.functional.normalize(x, dim=-1)
+        return torch.func.functional_call(f.inverse_bijection, {"bijection.free": free}, x)
+
+    assert torch.autograd.gradcheck(inverse, (f.free.detach().requires_grad_(), x.requires_grad_()))
+
+
 @pytest.mark.parametrize("name", EMBEDDINGS)
 def test_closed_form_volumes_are_those_of_the_jacobian(name):
     torch.manual_seed(0)
@@ -240,6 +279,11 @@ def test_the_circular_density_has_no_seam():
         (lambda: MobiusMap(0), "centres is 0"),
         (lambda: torus_flow(2, layers=0), "layers is 0"),
         (lambda: sphere_flow(layers=0), "layers is 0"),
+        (lambda: exponential_map_flow(layers=0), "layers is 0"),
+        (lambda: ExponentialMap(1), "dim is 1"),
+        (lambda: ExponentialMap(3, 0), "components is 0"),
+        (lambda: ExponentialMap(3)(torch.ones(4, 3)), "off the surface"),
+        (lambda: ExponentialMap(3).inverse(torch.ones(4, 3)), "off the surface"),
         (lambda: sphere_flow().inverse(torch.ones(4, 3)), "off the surface"),
         (lambda: sphere_flow().inverse(torch.ones(4, 2)), r"x has shape \(4, 2\)"),
         (lambda: TorusEmbedding(1.0, 2.0), "expected a number above minor"),

@@ -1,7 +1,7 @@
 """Latent-variable models: those with exact likelihoods, and those with a proposal and log-weights.
 
 Exact: ``linear_gaussian`` (factor analysis, probabilistic PCA), ``mixture``, ``hmm``, ``linear_dynamical``
-(Kalman).
+(Kalman), ``gaussian_process``.
 Bounded: ``sigmoid_belief``, ``deep_gaussian``, ``vae`` (also convolutional, over signals, images and voxels),
 ``semi_supervised``, ``sequence``, ``draw``, ``air``; ``base`` holds what they share, ``attention`` the
 windows of the last two.
@@ -12,6 +12,7 @@ from gmtools.models.latent.attention import crop, filter_bank, paste, read_windo
 from gmtools.models.latent.base import LatentVariableModel, UnrolledModel
 from gmtools.models.latent.deep_gaussian import DeepLatentGaussian, GaussianCascade
 from gmtools.models.latent.draw import DRAW, Window
+from gmtools.models.latent.gaussian_process import GPLatentVariableModel
 from gmtools.models.latent.hmm import HMM, CategoricalEmission, GaussianEmission, StatePosterior
 from gmtools.models.latent.linear_dynamical import Filtered, LinearDynamicalSystem, Smoothed
 from gmtools.models.latent.linear_gaussian import LinearGaussian, fit_ppca
@@ -32,6 +33,7 @@ __all__ = [
     "Filtered",
     "GaussianCascade",
     "GaussianEmission",
+    "GPLatentVariableModel",
     "GaussianMixture",
     "LatentVariableModel",
     "LinearDynamicalSystem",
