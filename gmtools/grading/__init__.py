@@ -15,12 +15,14 @@ marks (tests, answers, other results)     yes                    yes            
 other submissions, the grader's files     yes                    yes                  no
 secrets in the environment                yes                    yes                  yes
 network, new processes, other processes   yes                    yes                  by seccomp alone
-memory, time, file sizes                  each process           each process         each process
+memory, time, file sizes, threads         each process           each process         each process
+memory of all processes and files         with control groups    rarely               rarely
 a user id of its own for each exercise    yes                    no: one, powerless   no: yours
 starts without root                       no                     yes                  yes
 ========================================  =====================  ===================  ==================
 
-None protects against a hole in the Linux kernel, nor limits what all processes of a machine take together;
+A control group needs the right to make one (root, a container, systemd's delegation); reports say whether
+there was one. None of the tiers protects against a hole in the Linux kernel;
 ``plain`` also leaves writable whatever you can write, and must be asked for by name (``--tier plain``).
 """
 

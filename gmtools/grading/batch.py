@@ -5,6 +5,7 @@ import atexit
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -25,7 +26,7 @@ import torch
 from gmtools.grading import handed_in, marks, reader, similar
 from gmtools.grading.intake import Submission
 from gmtools.grading.lab import Lab, load_graded, solutions_folder
-from gmtools.grading.sandbox import Limits, Zygote
+from gmtools.grading.sandbox import Limits, Zygote, memory_limit
 from gmtools.grading.session import RemoteStudent
 
 Weights = Callable[[str], dict[str, torch.Tensor]]
@@ -76,11 +77,15 @@ def _lab(folder: str) -> Lab:
 
 
 @cache
-def shared_zygote(tier: str, limits: Limits) -> Zygote:
-    """This process's sandbox, shared by all it grades."""
+def _zygote(tier: str, limits: Limits, thread: int) -> Zygote:
     zygote = Zygote(tier, limits)
     atexit.register(zygote.close)
     return zygote
+
+
+def shared_zygote(tier: str, limits: Limits) -> Zygote:
+    """This thread's sandbox, shared by all it grades (a worker of a cluster may have several threads)."""
+    return _zygote(tier, limits, threading.get_ident())
 
 
 def grade_one(run: Run, submission: Submission) -> dict[str, Any]:
@@ -95,6 +100,7 @@ def grade_one(run: Run, submission: Submission) -> dict[str, Any]:
         "lab_hash": lab_hash(Path(run.lab)),
         "seed": run.seed,
         "tier": run.tier,
+        "memory": memory_limit(),
         "points": marks.possible(lab),
         "earned": 0.0,
         "exercises": [],

@@ -20,6 +20,7 @@ CLONE_NEWNS, CLONE_NEWPID, CLONE_THREAD, MNT_DETACH = 0x20000, 0x20000000, 0x100
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 0x1000, 0x4000, 0x40000
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE = 1, 22, 24, 38, 4
 MEGABYTE = 2**20
+MAX_THREADS = 256  # of a user id; root's are not counted, and processes are refused by the filter
 
 # name: (x86-64, AArch64); None where the architecture has no such call.
 DENIED = {
@@ -150,10 +151,17 @@ def set_limits(memory_mb: int, cpu_seconds: int, file_mb: int) -> None:
         (resource.RLIMIT_CPU, cpu_seconds),
         (resource.RLIMIT_FSIZE, file_mb * MEGABYTE),
         (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_NPROC, MAX_THREADS),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MEMLOCK, 0),
     ):
         resource.setrlimit(name, (limit, limit))
+
+
+def be_killed_first() -> None:
+    """Where memory of the group runs out, let it be this process that ends, not the one that forked it."""
+    with open("/proc/self/oom_score_adj", "w") as score:
+        score.write("1000")
 
 
 def die_with_parent() -> None:

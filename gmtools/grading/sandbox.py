@@ -14,7 +14,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -24,7 +23,7 @@ from typing import Any
 from torch import Tensor
 
 import gmtools
-from gmtools.grading import confine, wire
+from gmtools.grading import cgroup, confine, wire
 from gmtools.grading.callback import Answers
 from gmtools.grading.lab import StudentGone
 
@@ -144,6 +143,11 @@ def _environment() -> dict[str, str]:
     }
 
 
+def memory_limit() -> str:
+    """How memory is limited on this machine, in words for the report."""
+    return "cgroup" if cgroup.available() else "RLIMIT_AS"
+
+
 class Job:
     """One forked child, holding one exercise of one submission."""
 
@@ -182,12 +186,10 @@ class Job:
     def _how_it_ended(self) -> str:
         self._control.settimeout(5)
         try:
-            status = json.loads(self._control.recv(256) or b"{}").get("status")
+            reason = self._control.recv(256).decode()
         except (OSError, ValueError):
             return "crash"
-        if status == 77:
-            return "memory"
-        return "timeout" if status == -9 else "crash" if status is None or status < 0 else "exit"
+        return reason if reason in ("timeout", "memory", "exit") else "crash"
 
     def close(self) -> None:
         """Kill the child if it is still there."""
@@ -201,28 +203,29 @@ class Zygote:
     def __init__(self, tier: str, limits: Limits | None = None):
         self.tier, self.limits = tier, limits or Limits()
         self._process: subprocess.Popen | None = None
+        self._group: cgroup.MemoryGroup | None = None
         self._jobs: socket.socket | None = None
-        self._starting = threading.Lock()
 
     def _start(self) -> None:
         self.close()
         self._jobs, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         walls = [] if self.tier == "plain" else _walls(self.tier)
+        self._group = cgroup.MemoryGroup()
         command = [*walls, sys.executable, "-m", "gmtools.grading.zygote", str(theirs.fileno()), self.tier]
         self._process = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, env=_environment(), cwd="/",
+            self._group.entered(command), pass_fds=[theirs.fileno()], env=_environment(), cwd="/",
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
         theirs.close()
         self._jobs.settimeout(START_SECONDS)
         if self._jobs.recv(16) != b"ready":
             raise NoSandbox(f"the sandbox did not start: {self._process.stderr.read().decode()[-2000:]}")
+        self._group.limit(self.limits.memory_mb + 2 * self.limits.file_mb)
 
     def open(self) -> Job:
         """Fork a child for one exercise."""
-        with self._starting:  # a dask worker may have several threads
-            if self._process is None or self._process.poll() is not None:
-                self._start()
+        if self._process is None or self._process.poll() is not None:
+            self._start()
         ours, theirs = socket.socketpair()
         control, their_control = socket.socketpair()
         with theirs, their_control:
@@ -238,7 +241,9 @@ class Zygote:
             self._process.kill()
             self._process.wait()
             self._process.stderr.close()
-        self._process = self._jobs = None
+        if self._group is not None:
+            self._group.close()
+        self._process = self._jobs = self._group = None
 
     def __enter__(self) -> "Zygote":
         return self

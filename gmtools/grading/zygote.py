@@ -84,6 +84,7 @@ def child(connection: socket.socket, limits: dict, tier: str, user: int) -> None
     """Confine this process, then serve. Never returns."""
     try:
         confine.die_with_parent()
+        confine.be_killed_first()
         os.setsid()
         _silence(connection.fileno())
         confine.set_limits(limits["memory_mb"], limits["cpu_seconds"], limits["file_mb"])
@@ -110,6 +111,7 @@ class Running:
     handle: int
     control: socket.socket
     deadline: float
+    cpu_seconds: float
     killed: bool = False
 
     def kill(self) -> None:
@@ -117,11 +119,17 @@ class Running:
         os.kill(self.pid, signal.SIGKILL)
         self.killed = True
 
+    def _reason(self, status: int, cpu_seconds: float) -> str:
+        if status == -signal.SIGKILL:  # by us, by the limit on CPU time, or by the kernel for want of memory
+            return "timeout" if self.killed or cpu_seconds > self.cpu_seconds - 1 else "memory"
+        return "memory" if status == EXIT_MEMORY else "crash" if status < 0 else "exit"
+
     def bury(self) -> None:
         """Collect the dead child and report how it ended."""
-        _, status = os.waitpid(self.pid, 0)
+        _, status, used = os.wait4(self.pid, 0)
+        reason = self._reason(os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime)
         with contextlib.suppress(OSError):
-            self.control.sendall(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
+            self.control.sendall(reason.encode())
         self.control.close()
         os.close(self.handle)
 
@@ -155,7 +163,7 @@ class Nursery:
             child(connection, limits, self._tier, FIRST_USER + self._number % USERS)
         connection.close()
         deadline = time.monotonic() + limits["wall_seconds"]
-        self._running.append(Running(pid, os.pidfd_open(pid), control, deadline))
+        self._running.append(Running(pid, os.pidfd_open(pid), control, deadline, limits["cpu_seconds"]))
         return True
 
     def run(self) -> None:
