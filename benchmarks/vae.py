@@ -1,6 +1,8 @@
 """What a VAE's training step costs: ``python -m benchmarks.vae`` prints the table. One thread, float32.
 
 784 binary variables, 16 latents, a hidden layer of 256 on either side, batches of 256; loss, gradient, Adam.
+pythae comes with the extra "bench" of the package: it asks for the obsolete backport ``dataclasses``, which
+lies unused beside the one of Python, and for packages that only its trainers need.
 """
 
 import argparse
@@ -90,6 +92,9 @@ def pythae_loss(x: Tensor) -> tuple[nn.Module, object]:
     return model, lambda: model({"data": x}).loss
 
 
+PEERS = {"pyro": pyro_loss, "pythae": pythae_loss}
+
+
 def step(rounds: int = 40) -> list[Row]:
     """A training step of every contestant on the same batch."""
     torch.manual_seed(0)
@@ -99,7 +104,7 @@ def step(rounds: int = 40) -> list[Row]:
         FLOOR: (floor.parameters(), lambda: floor.loss(x)),
         "gmtools": (model.parameters(), lambda: -model.bound(x).mean()),
     }
-    for name, make in {"pyro": pyro_loss, "pythae": pythae_loss}.items():
+    for name, make in PEERS.items():
         try:
             module, loss = make(x)
         except ImportError:

@@ -1,4 +1,4 @@
-"""The benchmarks run, compare like with like, and their tables say so; timings are not judged here."""
+"""The benchmarks run, compare like with like, and their tables say so; a short run guards the speed."""
 
 import math
 import sys
@@ -38,6 +38,28 @@ def test_drawing_and_planar_races_run():
     assert all(row.ratio > 0 for row in flows.sampling(rounds=1, dim=4, layers=1))
     rows = flows.planar(rounds=1, dim=4, layers=2)
     assert all(math.isfinite(float(row.note.split()[1])) for row in rows)
+
+
+def test_the_vae_race_runs_and_all_learn_alike():
+    from benchmarks import harness, vae
+
+    rows = vae.step(rounds=1)
+    assert [row.name for row in rows][:3] == ["floor", "gmtools", "pyro"]
+    losses = [float(row.note.split()[1]) for row in rows]
+    assert max(losses) < 1.05 * min(losses)
+    assert "(target 1.1)" in harness.table("VAE", rows, target=1.1)
+
+
+@pytest.mark.parametrize("race", ["flows.coupling", "flows.sampling", "flows.planar", "vae.step"])
+def test_the_library_stays_near_the_floor(race, monkeypatch):
+    """The targets, 1.1 and 1.2, are for a quiet machine and many rounds; twice the floor is a mistake."""
+    from benchmarks import flows, peers, vae
+
+    for module, table in ((peers, "REAL_NVP"), (peers, "MAF"), (peers, "PLANAR"), (vae, "PEERS")):
+        monkeypatch.setattr(module, table, {})
+    module, name = race.split(".")
+    floor, ours = getattr({"flows": flows, "vae": vae}[module], name)(rounds=7)
+    assert (floor.ratio, ours.name) == (1, "gmtools") and ours.ratio < 2
 
 
 def test_the_floors_compute_what_the_library_computes():
