@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from array import array
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -78,9 +79,7 @@ def grade(options: argparse.Namespace) -> int:
     with _progress(console) as progress, _pool(options, todo) as pool:
         task = progress.add_task("grading", total=len(chosen), completed=len(chosen) - len(todo))
         failures = batch.grade_all(run, todo, options.out, pool, lambda _: progress.advance(task))
-    results = settle.settle(report.load_results(options.out, every), every, late, by_hand)
-    prints = {r["key"]: r["fingerprint"] for r in results if "fingerprint" in r and r["counts"]}
-    report.write_reports(options.out, results, similar.groups(prints, similar.given(options.lab)))
+    results = _report(options, every, late, by_hand)
     console.print(_summary(results))
     console.print(
         f"{TIERS[tier]}; seed {run.seed}; {options.out / 'gradebook.csv'}, {options.out / 'index.html'}"
@@ -88,6 +87,24 @@ def grade(options: argparse.Namespace) -> int:
     for failure in failures:
         print(f"the grader failed on {failure}", file=sys.stderr)
     return 1 if failures or any(r["status"] == "look" for r in results) else 0
+
+
+def _report(
+    options: argparse.Namespace,
+    every: list[intake.Submission],
+    late: settle.Late | None,
+    by_hand: settle.Marks,
+) -> list[dict[str, Any]]:
+    """Settle and report all that ``--out`` holds; what is kept of each result in memory is small."""
+    summaries, prints = [], {}
+    for result in report.load_results(options.out, every):
+        if "fingerprint" in result:
+            prints[result["key"]] = array("I", result["fingerprint"])
+        summaries.append(report.summary(result))
+    results = settle.settle(summaries, every, late, by_hand)
+    counted = {r["key"]: prints[r["key"]] for r in results if r["counts"] and r["key"] in prints}
+    report.write_reports(options.out, results, similar.groups(counted, similar.given(options.lab)))
+    return results
 
 
 def _summary(results: list[dict[str, Any]]) -> Table:

@@ -4,7 +4,9 @@ import csv
 import io
 import json
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 import jinja2
@@ -40,11 +42,6 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def student_page(result: dict[str, Any]) -> str:
-    """One student's page."""
-    return _environment().get_template("student.html").render(result=result)
-
-
 def overview_page(results: list[dict[str, Any]], alike: list[list[str]]) -> str:
     """The lecturer's page: marks of all, checks by how many failed them, what needs a person."""
     failed: Counter[tuple[str, str]] = Counter()
@@ -52,11 +49,11 @@ def overview_page(results: list[dict[str, Any]], alike: list[list[str]]) -> str:
     hidden = {}
     for result in results:
         for exercise in result["exercises"]:
-            for check in exercise["checks"]:
-                place = (exercise["title"], check["title"])
+            for title, is_hidden, passed in exercise["checks"]:
+                place = (exercise["title"], title)
                 seen[place] += 1
-                failed[place] += check["status"] != "passed"
-                hidden[place] = check["hidden"]
+                failed[place] += not passed
+                hidden[place] = is_hidden
     hardest = [
         {
             "exercise": place[0],
@@ -133,10 +130,21 @@ def moodle_worksheet(results: list[dict[str, Any]]) -> str:
     return _csv(["Identifier", "Full name", "Grade", "Maximum Grade"], rows)
 
 
-def load_results(out: Path, submissions: list[Submission]) -> list[dict[str, Any]]:
-    """The results that ``out`` holds for these submissions."""
-    paths = [result_path(out, s) for s in submissions]
-    return [json.loads(p.read_text(encoding="utf-8")) for p in paths if p.is_file()]
+def load_results(out: Path, submissions: Iterable[Submission]) -> Iterator[dict[str, Any]]:
+    """The results that ``out`` holds for these submissions, one at a time."""
+    for path in (result_path(out, s) for s in submissions):
+        if path.is_file():
+            yield json.loads(path.read_text(encoding="utf-8"))
+
+
+def summary(result: dict[str, Any]) -> dict[str, Any]:
+    """What the gradebook and the overview need of a result: a few kilobytes, so that thousands fit."""
+    exercises = [
+        {intern(k): intern(v) if isinstance(v, str) else v for k, v in exercise.items()}
+        | {"checks": [(intern(c["title"]), c["hidden"], c["status"] == "passed") for c in exercise["checks"]]}
+        for exercise in result["exercises"]
+    ]
+    return {intern(k): v for k, v in result.items() if k != "fingerprint"} | {"exercises": exercises}
 
 
 def write_reports(out: Path, results: list[dict[str, Any]], alike: list[list[str]]) -> None:
@@ -146,7 +154,9 @@ def write_reports(out: Path, results: list[dict[str, Any]], alike: list[list[str
     (out / "students").mkdir(parents=True, exist_ok=True)
     template = _environment().get_template("student.html")
     for result in results:
-        write_atomically(out / "students" / f"{result['key']}.html", template.render(result=result))
+        path = out / "results" / f"{result['key']}.json"
+        whole = result | {"exercises": json.loads(path.read_text(encoding="utf-8"))["exercises"]}
+        write_atomically(out / "students" / f"{result['key']}.html", template.render(result=whole))
     write_atomically(out / "gradebook.csv", gradebook(results), encoding="utf-8-sig")
     if any(r.get("questions") for r in results):
         sheet = out / "answers.csv"

@@ -9,7 +9,6 @@ share enough runs that are rare. It says where to look; it proves nothing.
 
 import heapq
 import keyword
-import math
 import re
 import zlib
 from collections import Counter, defaultdict
@@ -17,10 +16,13 @@ from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
+
 RUN = 8
 MOST = 1500  # smallest hashes kept of a fingerprint: an unbiased sketch of the set
 ALIKE = 0.6  # of the weight of two fingerprints' union
 RARE_RUNS = 12
+MOST_ALIKE = 30
 TOKEN = re.compile(
     r"(?P<text>'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\")"
     r"|(?P<comment>\#[^\n]*)|(?P<attribute>\.\s*[^\W\d]\w*)|(?P<name>[^\W\d]\w*)"
@@ -60,37 +62,50 @@ def given(folder: Path) -> set[int]:
     return set(fingerprint(re.findall(r"(?ms)^```\{code-cell\}[^\n]*\n(.*?)^```", text)))
 
 
+def _weights(prints: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every run, how many submissions hold it, and its weight."""
+    runs, held = np.unique(np.concatenate([*prints.values(), np.empty(0, np.uint32)]), return_counts=True)
+    return runs, held, np.log((len(prints) + 1) / held)
+
+
+def _pairs(prints: dict[str, np.ndarray], runs: np.ndarray, held: np.ndarray) -> Counter[tuple[str, str]]:
+    """How many rare runs two submissions share."""
+    limit = min(max(3, len(prints) // 10), MOST_ALIKE)
+    rare = runs[(held >= 2) & (held <= limit)]
+    holders: dict[int, list[str]] = defaultdict(list)
+    for name in sorted(prints):
+        for run in np.intersect1d(prints[name], rare, assume_unique=True).tolist():
+            holders[run].append(name)
+    return Counter(pair for names in holders.values() for pair in combinations(names, 2))
+
+
 def groups(fingerprints: dict[str, Iterable[int]], common: set[int] = frozenset()) -> list[list[str]]:
     """Names whose fingerprints are near-identical beyond ``common``, as sorted groups of two or more.
 
-    A run is rare if at most a tenth of the submissions hold it (or three): larger groups than that are seen
-    as the usual way to answer.
+    A run is rare if at most a tenth of the submissions hold it (but three may always, and more than
+    ``MOST_ALIKE`` never): larger groups than that are seen as the usual way to answer.
     """
-    sets = {name: set(runs) - common for name, runs in fingerprints.items()}
-    held = Counter(run for runs in sets.values() for run in runs)
-    limit = max(3, len(sets) // 10)
-    holders: dict[int, list[str]] = defaultdict(list)
-    for name, runs in sets.items():
-        for run in runs:
-            if 2 <= held[run] <= limit:
-                holders[run].append(name)
-    shared = Counter(pair for names in holders.values() for pair in combinations(sorted(names), 2))
-    leader = {name: name for name in sets}
+    given_runs = np.array(sorted(common), np.uint32)
+    prints = {
+        name: np.setdiff1d(np.fromiter(runs, np.uint32), given_runs) for name, runs in fingerprints.items()
+    }
+    runs, held, weights = _weights(prints)
+    leader = {name: name for name in prints}
 
     def find(name: str) -> str:
         while leader[name] != name:
             name = leader[name]
         return name
 
-    def weight(runs: set[int]) -> float:
-        return sum(math.log((len(sets) + 1) / held[run]) for run in runs)
+    def weight(some: np.ndarray) -> float:
+        return weights[np.searchsorted(runs, some)].sum()
 
-    for (one, other), count in shared.items():
+    for (one, other), count in _pairs(prints, runs, held).items():
         if count >= RARE_RUNS:
-            both, either = sets[one] & sets[other], sets[one] | sets[other]
+            both, either = (f(prints[one], prints[other]) for f in (np.intersect1d, np.union1d))
             if weight(both) >= ALIKE * weight(either):
                 leader[find(one)] = find(other)
     together = defaultdict(list)
-    for name in sets:
+    for name in prints:
         together[find(name)].append(name)
     return sorted(sorted(names) for names in together.values() if len(names) > 1)
