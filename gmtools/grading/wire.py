@@ -70,7 +70,8 @@ def _pack_tensor(value: Tensor, tensors: dict[str, Tensor]) -> dict[str, Any]:
         return {"foreign": f"Tensor ({value.dtype}, {value.layout}, {value.device.type})"}
     key = str(len(tensors))
     plain = value.detach().as_subclass(Tensor).cpu()
-    tensors[key] = plain.clone(memory_format=torch.contiguous_format)  # an expanded tensor of one number may pass for contiguous
+    # clone always: an expanded tensor of one number passes for contiguous, with strides that no view takes
+    tensors[key] = plain.clone(memory_format=torch.contiguous_format)
     return {"tensor": key, "grad": value.requires_grad, "strided": not plain.is_contiguous()}
 
 
