@@ -24,8 +24,8 @@ from gmtools.models import (
 from gmtools.nets import MLP
 
 MODELS = {
-    "draw": lambda: DRAW((4, 5), d_z=2, steps=3, hidden=6, points=3),
-    "draw, dependent prior": lambda: DRAW((4, 5), 2, 3, hidden=6, points=3, dependent_prior=True),
+    "draw": lambda: DRAW((4, 5), d_z=2, steps=2, hidden=6, points=3),
+    "draw, dependent prior": lambda: DRAW((4, 5), 2, 2, hidden=6, points=3, dependent_prior=True),
     "sequence": lambda: SequenceVAE(3, 2, hidden=6),
     "sequence, smoothing": lambda: SequenceVAE(3, 2, hidden=6, smoothing=True),
     "sequence, gaussian": lambda: SequenceVAE(3, 2, 6, GaussianHead(MLP(8, 6, (6,)))),
@@ -56,7 +56,7 @@ def make(name):
 
 
 def draw(name, model, n):
-    return model.sample(n, length=4) if name.startswith("sequence") else model.sample(n)
+    return model.sample(n, length=3) if name.startswith("sequence") else model.sample(n)
 
 
 def step_of(name, model):
@@ -319,9 +319,8 @@ def learn(model, objective, steps=80, lr=0.02):
     return sum(trace[:5]) / 5, sum(trace[-10:]) / 10
 
 
-@pytest.mark.parametrize("attempt", [0, 1])
-def test_draw_learns(attempt):
-    torch.manual_seed(attempt)
+def test_draw_learns():
+    torch.manual_seed(0)
     bars = torch.zeros(8, 1, 6, 6)
     for i in range(6):
         bars[i, 0, i] = 1
