@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from gmtools.grading import intake, reader
 from gmtools.grading.reader import notebook_of
 
+FUZZ = int(os.environ.get("GMTOOLS_FUZZ", "300"))  # cases of each test; ``make fuzz``: 10 000
+
 NOTEBOOK = json.dumps(notebook_of(["x = 1"])).encode()
 
 
@@ -147,7 +149,7 @@ def test_windows_names_in_cyrillic_are_read(tmp_path):
     assert intake.find(path)[0].read() == NOTEBOOK
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=FUZZ, deadline=None)
 @given(st.binary(max_size=60), st.integers(0, 400))
 def test_any_damage_to_an_archive_gives_notebooks_or_reasons(tmp_path_factory, damage, place):
     path = archive(tmp_path_factory.mktemp("zip") / "a.zip", [("a.ipynb", NOTEBOOK), ("b/c.ipynb", NOTEBOOK)])

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from gmtools.grading.reader import Unreadable, code_cells, notebook_of, printable, read_bytes
 
+FUZZ = int(os.environ.get("GMTOOLS_FUZZ", "300"))  # cases of each test; ``make fuzz``: 10 000
+
 CELLS = ["import torch", "def f(x):\n    return x  # Кирилица"]
 NOTEBOOK = notebook_of(CELLS)
 TEXT = json.dumps(NOTEBOOK, ensure_ascii=False)
@@ -62,7 +64,7 @@ def test_what_is_no_notebook_gets_a_named_reason(data):
         code_cells(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=FUZZ, deadline=None)
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(max_size=8),
@@ -84,7 +86,7 @@ def test_any_json_is_read_or_refused(value):
     assert all(isinstance(cell, str) for cell in cells)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=FUZZ, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data):
     try:

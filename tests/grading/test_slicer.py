@@ -1,6 +1,7 @@
 """What an exercise needs is kept, in the notebook's order; the rest never runs."""
 
 import dis
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 from gmtools.grading.lab import StudentError
 from gmtools.grading.slicer import _codes, needed, statements, without_magics
 from gmtools.grading.worker import LoadedNotebook
+
+FUZZ = int(os.environ.get("GMTOOLS_FUZZ", "300"))  # cases of each test; ``make fuzz``: 10 000
 
 
 def value(cells, *args, name="f"):
@@ -96,7 +99,7 @@ def test_hostile_text_costs_its_own_cell(bomb):
     assert value([bomb, "def f():\n    return 1"]) == 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=FUZZ, deadline=None)
 @given(st.lists(st.text(alphabet="fx=(): \n%!?def\"'[]1", max_size=30), max_size=4))
 def test_any_cells_are_sliced(cells):
     found, broken = statements(cells)
@@ -104,7 +107,7 @@ def test_any_cells_are_sliced(cells):
     assert set(needed(found, "f")) <= set(found)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=FUZZ, deadline=None)
 @given(st.text(max_size=60))
 def test_removing_magics_keeps_the_lines(source):
     if not source.lstrip().startswith("%%"):

@@ -1,6 +1,8 @@
 """Frames: what is packed comes back, and what is not a frame is refused."""
 
+import contextlib
 import json
+import os
 import socket
 import threading
 import time
@@ -11,8 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from gmtools.grading import wire
-from gmtools.grading.calls import Foreign, Handle
+from gmtools.grading import session, wire
+from gmtools.grading.callback import Answers
+from gmtools.grading.calls import Foreign, Handle, Outcome
+from gmtools.grading.lab import StudentError, StudentGone
+
+FUZZ = int(os.environ.get("GMTOOLS_FUZZ", "300"))  # cases of each test; ``make fuzz``: 10 000
 
 
 def round_trip(value, functions=None, **options):
@@ -111,7 +117,7 @@ def test_silence_ends_at_the_deadline():
         wire.receive(theirs, time.monotonic() + 0.05)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=FUZZ, deadline=None)
 @given(st.binary(max_size=64), st.binary(max_size=64))
 def test_any_bytes_are_refused_or_read(text, data):
     try:
@@ -121,7 +127,7 @@ def test_any_bytes_are_refused_or_read(text, data):
     assert isinstance(message, dict)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=FUZZ, deadline=None)
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(max_size=5),
@@ -146,3 +152,52 @@ def test_any_json_unpacks_or_is_refused(value):
 def test_frames_larger_than_the_caps_are_not_made():
     with pytest.raises(wire.ProtocolError):
         wire.frame({"x": "a" * (wire.MAX_JSON + 1)}, {})
+
+
+FRAME = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2, dtype=torch.bool)}
+VALID = wire.frame({"value": {"list": [{"tensor": "a"}, {"tensor": "b"}, 1.5]}, "changed": []}, FRAME)
+
+
+@settings(max_examples=FUZZ, deadline=None)
+@given(st.binary(min_size=1, max_size=12), st.integers(0, len(VALID) - 1))
+def test_any_damage_to_a_frame_is_refused_or_read(damage, place):
+    data = bytearray(VALID)
+    data[place : place + len(damage)] = damage
+    try:
+        message, tensors = _receive(bytes(data))
+        wire.unpack(message["value"], tensors, modules=False)
+    except (wire.ProtocolError, EOFError, KeyError, TypeError, AttributeError):
+        return
+    assert all(type(value) is torch.Tensor for value in tensors.values())
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda x: (
+        st.lists(x, max_size=3)
+        | st.dictionaries(st.sampled_from(["tensor", "list", "dict", "foreign", "callback", "args"]), x)
+    ),
+    max_leaves=8,
+)
+KEYS = ["value", "gradients", "parameters", "changed", "operations", "error", "kind", "cell", "line"]
+
+
+@settings(max_examples=FUZZ, deadline=None)
+@given(st.dictionaries(st.sampled_from(KEYS), JSON), st.booleans())
+def test_any_reply_is_an_outcome_or_the_students_end(reply, kept):
+    tensors = {"0": torch.ones(2)}
+    for read in (
+        lambda: session._outcome(reply, tensors, kept),
+        lambda: session._student_error(reply.get("error"), ["x = 1"]),
+    ):
+        with contextlib.suppress(StudentGone):
+            assert isinstance(read(), Outcome | StudentError)
+
+
+@settings(max_examples=FUZZ, deadline=None)
+@given(st.dictionaries(st.sampled_from(["callback", "args", "backward"]), JSON))
+def test_any_call_back_is_answered_or_refused(message):
+    answers = Answers()
+    answers.functions.append(torch.sin)
+    with contextlib.suppress(wire.ProtocolError):
+        assert isinstance(answers.frame(message, {"0": torch.ones(2)}), bytes)
