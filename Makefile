@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check $(if $(LOCK),-c $(LOCK))
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book serve slides pdf test check pages nbval colab report tiers kills seeds bench lock clean
+.PHONY: help book serve slides pdf test check pages nbval colab report tiers kills fuzz seeds bench bench-grading lock clean
 
 help:
 	@echo "make book   execute the notebooks and build the HTML into _build/html"
@@ -17,6 +17,7 @@ help:
 	@echo "make colab  run every published notebook in a fresh environment with Colab's versions"
 	@echo "make report weigh the pages and time them in Chromium"
 	@echo "make tiers  every adversarial submission in all three tiers;  make kills  100 kills of the grader"
+	@echo "make fuzz   10 000 cases for each reader of strangers' bytes;  make bench-grading  CPU and memory of a batch"
 	@echo "make seeds  train every lab's solution with ten more seeds and compare with the thresholds"
 	@echo "make bench  time gmtools against hand-written floors and its peers"
 	@echo "make lock   write the versions in .venv to $(LOCK);  make clean  remove what was built"
@@ -79,6 +80,13 @@ kills: .venv/installed-book,grading,test
 seeds: .venv/installed-book,grading,test
 	@.ci/system-packages bubblewrap
 	GMTOOLS_SEEDS=10 $(PY) -m pytest tests/labs -k margin
+
+fuzz: .venv/installed-book,grading,test
+	GMTOOLS_FUZZ=10000 $(PY) -m pytest -k "any or magics" $(patsubst %,tests/grading/test_%.py,reader slicer wire intake)
+
+bench-grading: .venv/installed-book,grading,test
+	@.ci/system-packages bubblewrap
+	$(PY) benchmarks/grading.py --counts 200 2000 --jobs 1 2
 
 bench: .venv/installed-book,grading,test,bench
 	$(PY) -m benchmarks
