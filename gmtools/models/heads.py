@@ -55,9 +55,18 @@ class _Binary(Independent):
 
 
 def _is_binary(value: Tensor) -> bool:
-    """Whether all entries are 0 or 1, up to rounding: between them, and their squares add up to their sum."""
+    """Whether all entries are 0 or 1, up to rounding: between them, the squares of a row add up to its sum.
+
+    Where a sum would round much, in long rows or half precision, entry by entry.
+    """
+    if value.numel() == 0:
+        return True
     low, high = torch.aminmax(value)
-    return bool(0 <= low <= high <= 1) and torch.equal(torch.linalg.vecdot(value, value), value.sum(-1))
+    if not 0 <= low <= high <= 1:
+        return False
+    if value.shape[-1] > 4096 or value.dtype.itemsize < 4:
+        return torch.equal(value * value, value)
+    return torch.equal(torch.linalg.vecdot(value, value), value.sum(-1))
 
 
 class GaussianHead(nn.Module):

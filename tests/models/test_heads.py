@@ -31,12 +31,16 @@ def test_bernoulli_log_prob_is_torchs():
     torch.testing.assert_close(q.expand((4, 3, 5)).log_prob(x), q.log_prob(x).expand(4, 3, 5))
 
 
-@pytest.mark.parametrize("wrong", [0.5, 1e-3, -1.0, 2.0, float("nan"), float("inf")])
-def test_bernoulli_takes_nothing_but_zeros_and_ones(wrong):
-    x = torch.bernoulli(torch.rand(5, 100))
+@pytest.mark.parametrize("wrong", [0.5, 0.99, 1e-3, -1.0, 2.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("size, dtype", [(100, torch.float32), (5000, torch.float32), (100, torch.bfloat16)])
+def test_bernoulli_takes_nothing_but_zeros_and_ones(wrong, size, dtype):
+    torch.manual_seed(0)
+    x = torch.bernoulli(torch.rand(5, size)).to(dtype)
+    q = BernoulliHead(nn.Linear(2, size).to(dtype))(torch.zeros(5, 2, dtype=dtype))
+    assert q.log_prob(x).isfinite().all()
     x[3, 7] = wrong
     with pytest.raises(ValueError, match="other than 0 and 1"):
-        BernoulliHead(nn.Linear(2, 100))(torch.zeros(5, 2)).log_prob(x)
+        q.log_prob(x)
 
 
 def test_discretised_logistic_is_the_difference_of_cdfs():
