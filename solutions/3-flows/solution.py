@@ -59,9 +59,8 @@ def made_masks(dim, hidden):
     """
     degrees = [torch.arange(1, dim + 1)]
     degrees += [1 + torch.arange(size) % max(dim - 1, 1) for size in hidden]
-    masks = [
-        (after[:, None] >= before).float() for before, after in zip(degrees[:-1], degrees[1:], strict=True)
-    ]
+    pairs = zip(degrees[:-1], degrees[1:], strict=True)
+    masks = [(after[:, None] >= before).float() for before, after in pairs]
     return masks + [(degrees[0][:, None] > degrees[-1]).float()]
 
 
