@@ -20,8 +20,10 @@ from gmtools.grading.slicer import without_magics
 
 ROOT = Path(__file__).parents[2]
 LABS = sorted(p.parent for p in (ROOT / "labs").glob("*/lab.md"))
-GRADED = [lab for lab in LABS if solutions_folder(lab).is_dir()]
+SOLVED = [lab for lab in LABS if (solutions_folder(lab) / "solution.py").is_file()]
+GRADED = [lab for lab in LABS if (solutions_folder(lab) / "hidden.py").is_file()]  # the warm-up is not
 every_lab = pytest.mark.parametrize("lab", LABS, ids=lambda p: p.name)
+solved_lab = pytest.mark.parametrize("lab", SOLVED, ids=lambda p: p.name)
 graded_lab = pytest.mark.parametrize("lab", GRADED, ids=lambda p: p.name)
 
 
@@ -139,7 +141,7 @@ def solved(tmp_path_factory):
     return run
 
 
-@graded_lab
+@solved_lab
 def test_the_solved_notebook_runs_and_hands_itself_in(lab, solved):
     """Top to bottom; the file that its last cell writes gets full public marks."""
     notebook, submission = solved(lab, 0)
@@ -192,7 +194,7 @@ def test_the_first_cell_installs_only_what_is_missing(lab):
     compile(without_magics(first), "first", "exec")
 
 
-@graded_lab
+@solved_lab
 def test_a_stub_left_in_a_solution_is_found(lab, monkeypatch):
     source = solve.solution_source(lab) + "\n\ndef no_such_exercise():\n    pass\n"
     monkeypatch.setattr(solve, "solution_source", lambda _: source)
@@ -200,7 +202,7 @@ def test_a_stub_left_in_a_solution_is_found(lab, monkeypatch):
         solve.solved_notebook(lab)
 
 
-@graded_lab
+@solved_lab
 def test_solutions_hold_no_stub(lab):
     assert "NotImplementedError" not in solve.solution_source(lab)
     assert "TODO" not in solve.solution_source(lab)
