@@ -50,7 +50,7 @@ def order_is_kept(student, generator):
 @density.check(
     "стойност, която се смята на ръка",
     points=0,
-    hint="log N(x; μ, σ²) = −½ (x − μ)²/σ² − ln σ − ½ ln 2π.",
+    hint="Формулата за една координата: −½ (x − μ)²/σ² − ln σ − ½ ln 2π.",
 )
 def density_by_hand(student, generator):
     value = student.normal_log_prob(torch.tensor([[1.0]]), torch.zeros(1), torch.ones(1))
