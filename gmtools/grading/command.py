@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import time
 from array import array
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -78,8 +79,10 @@ def grade(options: argparse.Namespace) -> int:
     todo = [s for s in chosen if not (options.resume and batch.finished(run, options.out, s))]
     with _progress(console) as progress, _pool(options, todo) as pool:
         task = progress.add_task("grading", total=len(chosen), completed=len(chosen) - len(todo))
+        begin = time.monotonic()
         failures = batch.grade_all(run, todo, options.out, pool, lambda _: progress.advance(task))
-    results = _report(options, every, late, by_hand)
+        spent = report.Spent(len(todo), time.monotonic() - begin) if todo else None
+    results = _report(options, every, late, by_hand, spent)
     console.print(_summary(results))
     console.print(
         f"{TIERS[tier]}; seed {run.seed}; {options.out / 'gradebook.csv'}, {options.out / 'index.html'}"
@@ -94,6 +97,7 @@ def _report(
     every: list[intake.Submission],
     late: settle.Late | None,
     by_hand: settle.Marks,
+    spent: report.Spent | None,
 ) -> list[dict[str, Any]]:
     """Settle and report all that ``--out`` holds; what is kept of each result in memory is small."""
     summaries, prints = [], {}
@@ -103,7 +107,7 @@ def _report(
         summaries.append(report.summary(result))
     results = settle.settle(summaries, every, late, by_hand)
     counted = {r["key"]: prints[r["key"]] for r in results if r["counts"] and r["key"] in prints}
-    report.write_reports(options.out, results, similar.groups(counted, similar.given(options.lab)))
+    report.write_reports(options.out, results, similar.groups(counted, similar.given(options.lab)), spent)
     return results
 
 

@@ -5,6 +5,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from sys import intern
 from typing import Any
@@ -18,6 +19,14 @@ from gmtools.grading.sandbox import TIERS
 
 STATUS = {"graded": "оценено", "unreadable": "не може да се прочете", "look": "нужен е преглед"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the last run took: how many submissions it graded, and the seconds from first to last."""
+
+    count: int
+    seconds: float
 
 
 def number(value: float) -> str:
@@ -42,7 +51,7 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def overview_page(results: list[dict[str, Any]], alike: list[list[str]]) -> str:
+def overview_page(results: list[dict[str, Any]], alike: list[list[str]], spent: Spent | None = None) -> str:
     """The lecturer's page: marks of all, checks by how many failed them, what needs a person."""
     failed: Counter[tuple[str, str]] = Counter()
     seen: Counter[tuple[str, str]] = Counter()
@@ -67,25 +76,43 @@ def overview_page(results: list[dict[str, Any]], alike: list[list[str]]) -> str:
     by_key = {r["key"]: r for r in results}
     alike = [[by_key[key] for key in group] for group in alike]
     attention = [r for r in results if r["status"] != "graded"]
-    return (
-        _environment()
-        .get_template("overview.html")
-        .render(
-            results=results, hardest=hardest, attention=attention, alike=alike, histogram=_histogram(results)
-        )
-    )
+    template = _environment().get_template("overview.html")
+    histogram = _tenths(r["final"] / r["possible"] for r in results)
+    return template.render(
+        results=results, hardest=hardest, attention=attention, alike=alike, histogram=histogram,
+        exercises=_exercises(results), spent=spent,
+    )  # fmt: skip
 
 
-def _histogram(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """How many submissions in each tenth of the possible points."""
+def _tenths(shares: Iterable[float]) -> list[dict[str, Any]]:
+    """How many of the shares lie in each tenth."""
     counts = [0] * 10
-    for result in results:
-        counts[min(int(10 * max(result["final"], 0) / result["possible"]), 9)] += 1
-    top = max(counts, default=0) or 1
+    for share in shares:
+        counts[min(int(10 * max(share, 0)), 9)] += 1
+    top = max(counts) or 1
     return [
         {"label": f"{10 * i}–{10 * i + 10} %", "count": c, "width": 100 * c / top}
         for i, c in enumerate(counts)
     ]
+
+
+def _exercises(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each exercise its mean, how many got all and nothing, and the distribution."""
+    graded = [r["exercises"] for r in results if r["exercises"]]
+    found = []
+    for column in zip(*graded, strict=True):
+        points, earned = column[0]["points"], [e["earned"] for e in column]
+        found.append(
+            {
+                "title": column[0]["title"],
+                "points": points,
+                "mean": round(sum(earned) / len(earned), 1),
+                "full": sum(e == points for e in earned),
+                "none": sum(e == 0 for e in earned),
+                "tenths": _tenths(e / points for e in earned),
+            }
+        )
+    return found
 
 
 def _cell(text: str) -> str:
@@ -147,7 +174,9 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
     return {intern(k): v for k, v in result.items() if k != "fingerprint"} | {"exercises": exercises}
 
 
-def write_reports(out: Path, results: list[dict[str, Any]], alike: list[list[str]]) -> None:
+def write_reports(
+    out: Path, results: list[dict[str, Any]], alike: list[list[str]], spent: Spent | None = None
+) -> None:
     """``gradebook.csv`` (with a byte-order mark: spreadsheets then read Cyrillic), ``students/``,
     ``index.html``, for open questions ``answers.csv`` (fill in the points, give it to ``--manual``), and for
     a download from Moodle ``moodle.csv``; ``alike``: keys of near-identical work."""
@@ -164,4 +193,4 @@ def write_reports(out: Path, results: list[dict[str, Any]], alike: list[list[str
         write_atomically(sheet, handed_in.sheet_to_mark(results, existing), encoding="utf-8-sig")
     if any(r["participant"] for r in results):
         write_atomically(out / "moodle.csv", moodle_worksheet(results), encoding="utf-8-sig")
-    write_atomically(out / "index.html", overview_page(results, alike))
+    write_atomically(out / "index.html", overview_page(results, alike, spent))

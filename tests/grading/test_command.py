@@ -59,7 +59,7 @@ def rows(out):
 
 def content(out):
     files = [p for p in sorted(out.rglob("*")) if p.is_file()]
-    return {str(p.relative_to(out)): p.read_bytes() for p in files}
+    return {str(p.relative_to(out)): re.sub(rb"<time.*</time>", b"", p.read_bytes()) for p in files}
 
 
 def test_everybody_gets_a_mark_or_a_reason(graded):
