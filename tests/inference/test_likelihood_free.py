@@ -42,9 +42,8 @@ def test_regression_repairs_a_wide_tolerance(seed):
     assert_moments(wide.regression_adjusted(), MEAN, VARIANCE)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_rounds_reach_the_posterior_from_a_vague_prior(seed):
-    torch.manual_seed(seed)
+def test_rounds_reach_the_posterior_from_a_vague_prior():
+    torch.manual_seed(0)
     vague = MultivariateNormal(torch.zeros(2, dtype=F64), 100 * torch.eye(2, dtype=F64))
     sample = smc_abc(vague, simulate, OBSERVED, 2000, rounds=7)
     assert sample.z.shape == (2000, 2)
@@ -55,7 +54,7 @@ def test_rounds_reach_the_posterior_from_a_vague_prior(seed):
     # under a flat prior z is the observation, a uniform draw from a disc, and the noise
     assert_moments(sample, OBSERVED, NOISE + radius**2 / 4, slack=0.03)
     assert sample.simulations < 100_000
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     assert (
         rejection_abc(vague, simulate, OBSERVED, sample.simulations, accept=0.05).tolerance
         > 2 * sample.tolerance

@@ -27,7 +27,7 @@ def objective(theta, x, K):
 @pytest.mark.parametrize("K", [1, 5])
 def test_expected_gradient_vanishes_at_the_truth_and_only_there(K):
     torch.manual_seed(0)
-    x = draw(20_000)
+    x = draw(10_000)
 
     def gradients(theta):
         torch.manual_seed(1)

@@ -77,8 +77,8 @@ def test_moments(sampler, target):
 def test_chains_forget_a_distant_start(sampler):
     log_density, _, mean, _ = gaussian_target()
     torch.manual_seed(0)
-    run = sampler(log_density, torch.full((8, 2), 8.0, dtype=F64), 1000)
-    tail = run.samples[300:]
+    run = sampler(log_density, torch.full((16, 2), 8.0, dtype=F64), 500)
+    tail = run.samples[200:]
     error = tail.flatten(0, 1).std(0) / mcmc_ess(tail, kind="mean").sqrt()
     assert ((tail.mean((0, 1)) - mean).abs() < 5 * error).all()
 

@@ -31,13 +31,13 @@ def linear_system(T=25, seed=0):
 def test_particle_filter_agrees_with_the_kalman_filter(resample_below):
     arguments, exact = linear_system()
     torch.manual_seed(0)
-    runs = [particle_filter(**arguments, K=3000, resample_below=resample_below) for _ in range(30)]
+    runs = [particle_filter(**arguments, K=3000, resample_below=resample_below) for _ in range(16)]
     means = torch.stack([run.mean for run in runs])
-    error = means.std(0) / math.sqrt(30)
+    error = means.std(0) / math.sqrt(16)
     assert ((means.mean(0) - exact.mean[0]).abs() < 5 * error + 0.01).all()  # 0.01: the bias of order 1/K
     ratio = torch.stack([run.log_evidence for run in runs]) - exact.log_prob
     assert ratio.std() < 0.5
-    assert abs(ratio.exp().mean() - 1) < 5 * ratio.exp().std() / math.sqrt(30)
+    assert abs(ratio.exp().mean() - 1) < 5 * ratio.exp().std() / math.sqrt(16)
 
 
 def test_without_resampling_it_is_importance_sampling_of_whole_paths():
@@ -91,11 +91,10 @@ def gaussian_problem(N=4, repetitions=1):
 
 
 @pytest.mark.parametrize("resample_below", [0.0, 0.5])
-@pytest.mark.parametrize("seed", range(3))
-def test_annealing_finds_the_evidence_and_the_posterior(resample_below, seed):
+def test_annealing_finds_the_evidence_and_the_posterior(resample_below):
     repetitions = 30
     log_joint, base, exact, mean = gaussian_problem(repetitions=repetitions)
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     sample = annealed_importance_sampling(
         log_joint, base, 100, temperatures=30, step_size=0.25, leapfrog_steps=3, resample_below=resample_below
     )

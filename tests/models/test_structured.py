@@ -27,8 +27,9 @@ MODELS = {
     "draw": lambda: DRAW((4, 5), d_z=2, steps=2, hidden=6, points=3),
     "draw, dependent prior": lambda: DRAW((4, 5), 2, 2, hidden=6, points=3, dependent_prior=True),
     "sequence": lambda: SequenceVAE(3, 2, hidden=6),
-    "sequence, smoothing": lambda: SequenceVAE(3, 2, hidden=6, smoothing=True),
-    "sequence, gaussian": lambda: SequenceVAE(3, 2, 6, GaussianHead(MLP(8, 6, (6,)))),
+    "sequence, smoothing, gaussian": lambda: SequenceVAE(
+        3, 2, 6, GaussianHead(MLP(8, 6, (6,))), smoothing=True
+    ),
     "air": lambda: AIR((6, 7), objects=2, d_what=2, glimpse=(3, 3), hidden=6),
     "semi-supervised": lambda: semi_supervised_vae(5, 2, 3, hidden=(6,)),
 }
