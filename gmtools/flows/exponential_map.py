@@ -58,7 +58,7 @@ class ExponentialMap(Bijection):
     (True, True)
     """
 
-    max_steps = 60
+    max_steps = 30  # it needs about 10
     largest_total = 0.98  # of the strengths: at 1 the Jacobian may be singular
 
     def __init__(

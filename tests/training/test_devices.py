@@ -38,7 +38,7 @@ ANGULAR = {
 }
 SPHERICAL = {
     "sphere": lambda: flows.sphere_flow(2, 4, H, d_context=2),
-    "exponential map": lambda: flows.exponential_map_flow(2, 3, 2, H),
+    "exponential map": lambda: flows.exponential_map_flow(1, 3, 2, H),
 }
 BASES = {"flow": standard_normal, "angles": uniform_angles, "sphere": lambda _, like: uniform_cylinder(like)}
 POSTERIORS = {
