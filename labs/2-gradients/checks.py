@@ -265,7 +265,7 @@ def shift_changes_nothing(student, generator):
 @others.check(
     "базовата линия на една реализация не зависи от нея самата",
     points=2,
-    hint="Ако само f₁ нарасне с 1, и резултатът за нея трябва да нарасне точно с 1.",
+    hint="Ако само f₁ нарасне с 1, резултатът за нея нараства с 1, а за другите намалява с 1/(K − 1).",
 )
 def own_value_is_left_out(student, generator):
     values = torch.randn(4, 3, generator=generator)
@@ -273,6 +273,11 @@ def own_value_is_left_out(student, generator):
     raised[0] += 1
     change = expect_tensor(student.leave_one_out(raised), (4, 3)) - student.leave_one_out(values)
     expect_close(change[0], torch.ones(3), "Собствената стойност участва в базовата си линия.")
+    expect_close(
+        change[1:],
+        torch.full((3, 3), -1 / 3),
+        "Останалите три не са усетили, че f₁ е нараснала: с −1/3 всяка.",
+    )
 
 
 @stand_in.check(
