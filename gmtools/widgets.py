@@ -72,7 +72,7 @@ def explore(
         caption: what to notice, in Bulgarian; may hold TeX between dollar signs.
         start: the index each knob starts at; the middle of its values by default.
         describe: takes one value a knob and returns a sentence shown under the figure and read aloud.
-        digits: digits after the decimal comma of a knob's value.
+        digits: digits after the decimal comma of a knob's values; a knob of integers shows none.
         live: recompute with continuous ipywidgets sliders instead (a kernel must be running).
 
     Raises:
@@ -148,7 +148,7 @@ def _page(base, payload, knobs, start, first, alt, caption, digits) -> str:
     data = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     name = "gm-" + hashlib.sha256((svg + data).encode()).hexdigest()[:12]
     controls = "".join(
-        _knob(f"{name}-{i}", label, [bulgarian(float(v), digits) for v in values], start[i])
+        _knob(f"{name}-{i}", label, _written(values, digits), start[i])
         for i, (label, values) in enumerate(knobs.items())
     )
     text = html.escape(payload["texts"][first]) if payload["texts"] else ""
@@ -159,6 +159,16 @@ def _page(base, payload, knobs, start, first, alt, caption, digits) -> str:
         f'<figcaption class="{MATH}">{html.escape(caption)}</figcaption>'
         f'<script type="application/json">{data}</script><script>{_SCRIPT % name}</script></figure>'
     )
+
+
+def _written(values: Sequence[float], digits: int) -> list[str]:
+    """A knob's values as shown.
+
+    >>> _written([1, 16], 1), _written([0, 1.6], 1)
+    (['1', '16'], ['0,0', '1,6'])
+    """
+    counts = all(isinstance(value, int) for value in values)
+    return [bulgarian(value if counts else float(value), digits) for value in values]
 
 
 def _knob(identity: str, label: str, values: list[str], start: int) -> str:
