@@ -11,16 +11,13 @@ from gmtools.weights import FOLDER, available_weights, load_weights
 SCRIPT = Path(__file__).parents[2] / "lectures/weights/train_richer_vaes.py"
 
 
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("train_richer_vaes", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+SPEC = importlib.util.spec_from_file_location("train_richer_vaes", SCRIPT)
+script = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(script)
 
 
 @pytest.mark.parametrize("name", ["draw", "air", "solids", "rows", "semi_supervised"])
-def test_metrics_come_out_again(script, name):
+def test_metrics_come_out_again(name):
     models = script.EXPERIMENTS[name].build()
     metadata = load_weights(models, name)
     assert metadata["script"] == SCRIPT.relative_to(SCRIPT.parents[2]).as_posix()
@@ -35,7 +32,7 @@ def test_metrics_come_out_again(script, name):
         assert min(rich) > measured["vae"]
 
 
-def test_training_begins_with_the_seed_and_climbs(script):
+def test_training_begins_with_the_seed_and_climbs():
     """The recipe itself, shortened: twice the same weights, and a better bound than at the start."""
     experiment = script.EXPERIMENTS["rows"]._replace(steps=50)
     found = []
@@ -50,7 +47,7 @@ def test_training_begins_with_the_seed_and_climbs(script):
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
-def test_labels_of_a_choice_are_ten_a_class(script):
+def test_labels_of_a_choice_are_ten_a_class():
     for choice in range(script.CHOICES):
         known = script.ten_labels(choice)
         assert torch.equal(known[known >= 0].bincount(), torch.full((10,), 10))
@@ -58,7 +55,7 @@ def test_labels_of_a_choice_are_ten_a_class(script):
         assert torch.equal(known[known >= 0], labels[known >= 0])
 
 
-def test_the_wheel_stays_light(script):
+def test_the_wheel_stays_light():
     assert set(script.EXPERIMENTS) <= set(available_weights())
     sizes = [path.stat().st_size for path in FOLDER.glob("*.safetensors")]
     assert max(sizes) < 2_000_000 and sum(sizes) < 3_000_000
