@@ -31,7 +31,7 @@ class Parameters(nn.Module):
 
     Reference: Gershman & Goodman (2014), Amortized inference in probabilistic reasoning.
 
-    Chapter: 3-inference/37-amortised-inference
+    Chapter: 3-inference/38-amortised-inference
 
     >>> import torch
     >>> Parameters(torch.zeros(3, 2), d_context=5)(torch.zeros(7, 5)).shape
