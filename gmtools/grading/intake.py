@@ -5,6 +5,7 @@ neither its name nor what it inflates to can reach a file of ours.
 """
 
 import hashlib
+import io
 import os
 import re
 import stat
@@ -13,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -35,12 +35,14 @@ class Submission:
     """One notebook to grade, or why there is none.
 
     ``id`` is its path within the folder or archive, without the ending; ``member`` its name within the zip
-    ``path``; ``student`` whose it is; ``modified`` when it was handed in (seconds since 1970).
+    ``path``, or the name there of the zip in which it is called ``inner``; ``student`` whose it is;
+    ``modified`` when it was handed in (seconds since 1970).
     """
 
     id: str
     path: str
     member: str = ""
+    inner: str = ""
     student: str = ""
     modified: float = 0.0
     problem: str = ""
@@ -56,9 +58,8 @@ class Submission:
         return handed_in.from_bytes(self._beside(exercise), exercise)
 
     def _beside(self, exercise: str) -> bytes | None:
-        name = handed_in.weights_name(self.member or self.path, exercise)
         try:
-            return reader.read_member(self.path, name) if self.member else reader.read_bytes(Path(name))
+            return self._load(handed_in.weights_name(self._name, exercise))
         except reader.Unreadable:
             return None
 
@@ -66,24 +67,34 @@ class Submission:
         """A fingerprint of everything that was handed in."""
         digest = hashlib.sha256(self.read())
         for name in self._weight_files():
-            digest.update(reader.read_member(self.path, name) if self.member else reader.read_bytes(name))
+            digest.update(self._load(name))
         return digest.hexdigest()
-
-    def _weight_files(self) -> list[Any]:
-        start = (self.member or self.path)[: -len("ipynb")]
-        if not self.member:
-            folder = Path(self.path).parent
-            return sorted(p for p in folder.glob("*.safetensors") if str(p).startswith(start))
-        with zipfile.ZipFile(self.path) as archive:
-            return sorted(n for n in archive.namelist() if n.startswith(start) and n.endswith(".safetensors"))
 
     def read(self) -> bytes:
         """The notebook's bytes; raises ``Unreadable``."""
         if self.problem:
             raise reader.Unreadable(self.problem)
-        return (
-            reader.read_member(self.path, self.member) if self.member else reader.read_bytes(Path(self.path))
-        )
+        return self._load(self._name)
+
+    @property
+    def _name(self) -> str:
+        return self.inner or self.member or self.path
+
+    def _archive(self) -> str | io.BytesIO:
+        return io.BytesIO(reader.read_member(self.path, self.member)) if self.inner else self.path
+
+    def _load(self, name: str) -> bytes:
+        """A file of the folder or archive that holds the notebook."""
+        return reader.read_member(self._archive(), name) if self.member else reader.read_bytes(Path(name))
+
+    def _weight_files(self) -> list[str]:
+        if self.member:
+            with zipfile.ZipFile(self._archive()) as archive:
+                names = archive.namelist()
+        else:
+            names = [str(path) for path in Path(self.path).parent.iterdir()]
+        start = self._name[: -len("ipynb")]
+        return sorted(name for name in names if name.startswith(start) and name.endswith(".safetensors"))
 
 
 def _is_notebook(name: str) -> bool:
@@ -116,10 +127,14 @@ def _in_zip(path: Path, prefix: str) -> Iterator[Submission]:
     whole = Submission(prefix.rstrip("/") or path.stem, str(path), modified=path.lstat().st_mtime)
     if path.is_symlink():
         yield replace(whole, problem=BAD_ZIP)
-        return
+    else:
+        yield from _members(str(path), whole, prefix)
+
+
+def _members(archive: str | io.BytesIO, whole: Submission, prefix: str) -> Iterator[Submission]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir()]
+        with zipfile.ZipFile(archive) as opened:
+            members = [m for m in opened.infolist() if not m.is_dir()]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         yield replace(whole, problem=BAD_ZIP)
         return
@@ -132,7 +147,31 @@ def _in_zip(path: Path, prefix: str) -> Iterator[Submission]:
             modified = datetime(*member.date_time).timestamp()
         except ValueError:  # the 0th of month 0
             modified = 0.0
-        yield Submission(prefix + name, str(path), member.filename, "", modified, _problem(member, name))
+        yield Submission(prefix + name, whole.path, member.filename, "", "", modified, _problem(member, name))
+
+
+def _in_download(path: Path) -> Iterator[Submission]:
+    """Every file in the lecturer's own zip, and in the students' zips there; no deeper."""
+    for found in _in_zip(path, ""):
+        if found.member and found.id.lower().endswith(".zip"):
+            yield from _in_students_zip(found)
+        else:
+            yield found
+
+
+def _in_students_zip(found: Submission) -> Iterator[Submission]:
+    whole = replace(found, id=found.id[: -len(".zip")], member="")
+    try:
+        data = b"" if found.problem else reader.read_member(found.path, found.member)
+    except reader.Unreadable as refusal:
+        whole = replace(whole, problem=str(refusal))
+    if whole.problem:
+        yield whole
+        return
+    for inside in _members(io.BytesIO(data), whole, f"{whole.id}/"):
+        if inside.member:
+            inside = replace(inside, member=found.member, inner=inside.member, modified=found.modified)
+        yield _alone(inside)
 
 
 def _in_folder(path: Path) -> Iterator[Submission]:
@@ -188,7 +227,7 @@ def find(path: Path) -> list[Submission]:
     path = Path(path)
     if path.is_file() and path.suffix.lower() != ".zip":
         return [_without_ending(Submission(path.name, str(path), modified=path.stat().st_mtime))]
-    everything = [_owned(s) for s in (_in_zip(path, "") if path.is_file() else _in_folder(path))]
+    everything = [_owned(s) for s in (_in_download(path) if path.is_file() else _in_folder(path))]
     # a problem of an archive as a whole has no notebook's name, but a name without an ending
     wanted = [s for s in everything if _is_notebook(s.id.split("/")[-1]) or (s.problem and not s.member)]
     idle = {s.student for s in everything} - {s.student for s in wanted} - {""}

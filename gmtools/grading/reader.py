@@ -13,7 +13,7 @@ import stat
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 MAX_BYTES = 128 * 2**20
 MAX_CODE = 2 * 2**20
@@ -44,7 +44,7 @@ def read_bytes(path: Path) -> bytes:
         os.close(descriptor)
 
 
-def read_member(archive: str, name: str) -> bytes:
+def read_member(archive: str | BinaryIO, name: str) -> bytes:
     """The bytes of a member of a zip: never more than a notebook has, whatever its header promises."""
     try:
         with zipfile.ZipFile(archive) as opened, opened.open(name) as file:

@@ -75,6 +75,39 @@ def test_moodles_download(tmp_path, zipped):
     assert problems(found)["Мария Стоянова-Ив_777"] == intake.NO_NOTEBOOK
 
 
+def test_students_zips_in_moodles_download(tmp_path):
+    """Labs with trained weights are handed in as zips, and Moodle packs those into one more."""
+    pickled = b"weights"
+    handed = archive(tmp_path / "lab.zip", [("lab.ipynb", NOTEBOOK), ("lab.vae.safetensors", pickled)])
+    deep = archive(tmp_path / "deep.zip", [("lab.zip", handed.read_bytes())])
+    bomb = archive(tmp_path / "bomb.zip", [("../evil.ipynb", NOTEBOOK)])
+    folder = "{}_assignsubmission_file_/lab.zip"
+    names = {
+        "Ива_1": handed.read_bytes(),
+        "Лъч_2": b"PK no",
+        "Мая_3": deep.read_bytes(),
+        "Ян_4": bomb.read_bytes(),
+    }
+    found = intake.find(
+        archive(tmp_path / "all.zip", [(folder.format(n), data) for n, data in names.items()])
+    )
+    assert problems(found) == {
+        "Ива_1/lab": "",
+        "Лъч_2/lab": intake.BAD_ZIP,
+        "Мая_3": intake.NO_NOTEBOOK,
+        "Ян_4/lab/../evil": intake.OUTSIDE,
+    }
+    assert [s.student for s in found] == list(names)
+    whole = found[0]
+    assert whole.read() == NOTEBOOK and whole._beside("vae") == pickled and whole._beside("gan") is None
+    without = archive(tmp_path / "other.zip", [(folder.format("Ива_1"), _zip_of(tmp_path, NOTEBOOK))])
+    assert intake.find(without)[0].digest() != whole.digest()
+
+
+def _zip_of(tmp_path, data):
+    return archive(tmp_path / "one.zip", [("lab.ipynb", data)]).read_bytes()
+
+
 def test_a_copy_from_the_browser_is_the_same_students(tmp_path):
     for name in ("1-elbo-10001.ipynb", "1-elbo-10001 (2).ipynb"):
         (tmp_path / name).write_bytes(NOTEBOOK)
