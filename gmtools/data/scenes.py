@@ -17,9 +17,9 @@ def scenes(pictures: Tensor, n: int, *, most: int = 2, size: int = 20) -> tuple[
 
     Returns:
         The images, the counts and the corners. An image is the sum of what was put there, shape
-        ``(n, 1, size, size)``; the counts say how many pictures each has, shape ``(n,)``; the corners are row and
-        column of every picture's upper left corner, shape ``(n, most, 2)``, of which the first ``counts`` are
-        meant. Any two are at least s - 1 pixels apart, along rows or along columns.
+        ``(n, 1, size, size)``; the counts say how many pictures each has, shape ``(n,)``; the corners are row
+        and column of every picture's upper left corner, shape ``(n, most, 2)``, of which the first ``counts``
+        are meant. Any two are at least s - 1 pixels apart, along rows or along columns.
 
     Raises:
         ValueError: a canvas in which so many pictures hardly fit: below

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gmtools.grading import solve
 from gmtools.grading.batch import write_atomically
-from gmtools.grading.lab import load_graded
+from gmtools.grading.lab import load_graded, solutions_folder
 
 GIVEN = ("def ", "class ", "@", "super().__init__()", ")", '"', "'")  # what stubs have too
 
@@ -15,7 +15,9 @@ def secrets(folder: Path) -> list[str]:
     answers = solve.definitions(solve.solution_source(folder)).values()
     code = [part for answer in answers for part in solve.split_docstrings(answer)[::2]]
     lines = [line.strip() for part in code for line in part.splitlines()]
-    lines = [line for line in lines if not line.startswith(GIVEN)]
+    lines = [line for line in lines if line and not line.startswith(GIVEN)]
+    if not (solutions_folder(folder) / "hidden.py").is_file():  # an ungraded lab
+        return lines
     _, hidden = load_graded(folder)
     texts = [text for _, check in hidden.checks for text in (check.title, check.hint)]
     names = [f"def {check.run.__name__}" for _, check in hidden.checks]

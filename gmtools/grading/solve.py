@@ -39,8 +39,9 @@ def student_notebook(folder: Path) -> dict[str, Any]:
 def _published(text: str, key: str) -> str:
     """Markdown as plain Jupyter shows it: no MyST labels, links to the published pages."""
     text = re.sub(r"(?m)^\([\w-]+\)=\n", "", text)
+    text = re.sub(r"\]\(\.\./([\w-]+)/lab\.md\)", r"](../../labs/\1/lab.md)", text)
     return re.sub(
-        r"\]\((?:\.\./)+(lectures|book)/([^)\s]+)\.md\)",
+        r"\]\((?:\.\./)+(lectures|book|labs)/([^)\s]+)\.md\)",
         lambda m: f"]({links.page_url(f'{m[1]}/{m[2]}')})",
         text,
     )
