@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -156,28 +156,35 @@ def alternative_cells(folder: Path, alternative: Alternative) -> list[str]:
     ]
 
 
-def variants(
-    folder: Path, lab: Lab, hidden: Hidden
-) -> list[tuple[str, str, str | None, list[str], Callable]]:
-    """Every submission that tests the lab's checks: kind, title, the exercise it is about, its cells, its
-    weights."""
+class Variant(NamedTuple):
+    """A submission that tests the lab's checks."""
+
+    kind: str
+    title: str
+    exercise: str | None  # the one it is about
+    cells: list[str]
+    weights: Callable
+
+
+def variants(folder: Path, lab: Lab, hidden: Hidden) -> list[Variant]:
+    """The answers, the empty stubs, every alternative and every mutant."""
     unknown = {v.exercise for v in (*hidden.alternatives, *hidden.mutants)} - lab.exercises.keys()
     if unknown:
         raise ValueError(f"{lab.key}: no exercise {', '.join(sorted(unknown))}")
     reference = partial(reference_weights, folder)
     found = [
-        ("reference", "solution.py", None, cells_of(solved_notebook(folder)), reference),
-        ("stubs", "lab.md", None, cells_of(student_notebook(folder)), handed_in.none),
+        Variant("reference", "solution.py", None, cells_of(solved_notebook(folder)), reference),
+        Variant("stubs", "lab.md", None, cells_of(student_notebook(folder)), handed_in.none),
     ]
     for a in hidden.alternatives:
         if lab.exercises[a.exercise].trained:
-            found.append(("alternative", a.title, a.exercise, [], changed_weights(folder, a.function)))
+            found.append(Variant("alternative", a.title, a.exercise, [], changed_weights(folder, a.function)))
         else:
             cells = alternative_cells(folder, a)
-            found.append(("alternative", a.title, a.exercise, cells, handed_in.none))
+            found.append(Variant("alternative", a.title, a.exercise, cells, handed_in.none))
     for m in hidden.mutants:
         if m.damage is not None:
-            found.append(("mutant", m.title, m.exercise, [], changed_weights(folder, m.damage)))
+            found.append(Variant("mutant", m.title, m.exercise, [], changed_weights(folder, m.damage)))
         else:
-            found.append(("mutant", m.title, m.exercise, mutant_cells(folder, m), handed_in.none))
+            found.append(Variant("mutant", m.title, m.exercise, mutant_cells(folder, m), handed_in.none))
     return found

@@ -51,7 +51,7 @@ def own_code(dice):
 def variants():
     lab, hidden = load_graded(LAB)
     found = solve.variants(LAB, lab, hidden)
-    return [cells for kind, *_, cells in found if kind in ("alternative", "mutant")]
+    return [v.cells for v in found if v.kind in ("alternative", "mutant")]
 
 
 def student(seed):

@@ -109,8 +109,8 @@ def test_a_forks_notebook_points_to_the_fork(lab, monkeypatch):
     monkeypatch.setenv("GITHUB_REPOSITORY", "someone/fork")
     text = json.dumps(solve.student_notebook(lab), ensure_ascii=False)
     assert 'REPOSITORY = \\"someone/fork\\"' in text
-    assert "https://someone.github.io/fork/lectures/" in text
-    assert "../lectures" not in text and ")=\\n" not in text
+    assert "https://someone.github.io/fork/" in text
+    assert "](.." not in text and ")=\\n" not in text
 
 
 @graded_lab
