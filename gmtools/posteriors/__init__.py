@@ -5,11 +5,13 @@ Each is a module whose ``forward(context=None)`` gives a Distribution over z, fo
 ``gaussian.py`` holds mean field, full and low-rank covariance; ``mixture.py`` mixtures, reparametrised and
 stratified; ``copula.py`` any marginals with a Gaussian copula; ``auxiliary.py`` hierarchical posteriors with
 their bound; ``structured.py`` those that follow a graph of dependencies; ``flow.py`` normalising flows;
-``parameters.py`` where their numbers come from.
+``fitting.py`` fits one and
+measures its gap; ``parameters.py`` where their numbers come from.
 """
 
 from .auxiliary import Auxiliary, AuxiliaryDistribution
 from .copula import Copula, GaussianCopula, normal_mixtures, quantile
+from .fitting import fit_posterior, gap
 from .flow import FlowPosterior
 from .gaussian import FullCovariance, LowRankCovariance, MeanField
 from .mixture import Mixture, NormalMixture, stratified
@@ -31,6 +33,8 @@ __all__ = [
     "Structured",
     "StructuredDistribution",
     "chain_parents",
+    "fit_posterior",
+    "gap",
     "normal_mixtures",
     "positive",
     "quantile",
