@@ -20,8 +20,8 @@ class Outcome:
         value is not differentiable.
     changed: positions of the tensor arguments that the call changed in place.
     operations: how many tensor operations it took (None unless asked for).
-    parameters: the same gradients for the parameters of the module that was called, by name (None unless
-        asked for).
+    parameters: the same gradients for the parameters of the module that was called, or else of the first
+        module among the arguments, by name (None unless asked for).
     """
 
     value: Any
@@ -81,8 +81,9 @@ def perform(
         if not torch.equal(a.detach().nan_to_num(), old.nan_to_num())
     )
     wanted = [a for _, a in tensors if a.requires_grad]
-    owner = getattr(function, "__self__", function)
-    named = dict(owner.named_parameters()) if parameters and isinstance(owner, nn.Module) else {}
+    candidates = (getattr(function, "__self__", function), *args) if parameters else ()
+    owner = next((c for c in candidates if isinstance(c, nn.Module)), None)
+    named = {} if owner is None else dict(owner.named_parameters())
     found = _gradients(value, [*wanted, *named.values()]) if wanted or named else None
     outcome = Outcome(value, found and found[: len(wanted)], changed, operations)
     if named and found:
@@ -149,8 +150,16 @@ class Student:
     def perform(self, call: Call) -> Outcome:
         raise NotImplementedError
 
-    def trace(self, name: str, *args: Any, seed: int = 0, count: bool = False, **kwargs: Any) -> Outcome:
-        return self.perform(Call(name, list(args), kwargs, seed, count))
+    def trace(
+        self,
+        name: str,
+        *args: Any,
+        seed: int = 0,
+        count: bool = False,
+        parameters: bool = False,
+        **kwargs: Any,
+    ) -> Outcome:
+        return self.perform(Call(name, list(args), kwargs, seed, count, parameters))
 
     def make(self, name: str, *args: Any, seed: int = 0, **kwargs: Any) -> Handle:
         return Handle(self, self.perform(Call(name, list(args), kwargs, seed, keep=True)).value)

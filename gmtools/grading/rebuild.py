@@ -4,8 +4,10 @@ What a rebuilt network computes is a function of its input alone, so a decoder c
 is marked on.
 """
 
+from collections.abc import Callable
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gmtools.grading.lab import Failed, WrongForm
 from gmtools.nets import MLP
@@ -13,10 +15,17 @@ from gmtools.nets import MLP
 MAX_NUMBERS = 5_000_000
 
 
-def mlp_from(weights: dict[str, Tensor], part: str, d_in: int, d_out: int | None = None) -> MLP:
+def mlp_from(
+    weights: dict[str, Tensor],
+    part: str,
+    d_in: int,
+    d_out: int | None = None,
+    activation: Callable[[], nn.Module] = nn.SiLU,
+) -> MLP:
     """The :class:`gmtools.nets.MLP` whose ``state_dict`` stands in ``weights`` under ``part``, in float64.
 
-    The sizes of the hidden layers (and of the output, if ``d_out`` is None) are those of the weights.
+    The sizes of the hidden layers (and of the output, if ``d_out`` is None) are those of the weights, which
+    do not show the activation.
 
     Raises:
         WrongForm: the weights are not those of such a network. Failed: they are not finite.
@@ -33,7 +42,7 @@ def mlp_from(weights: dict[str, Tensor], part: str, d_in: int, d_out: int | None
     sizes = [w.shape[0] for w in layers]
     if sum(v.numel() for v in mine.values()) > MAX_NUMBERS:
         raise WrongForm(f"Мрежата „{part}“ има над {MAX_NUMBERS // 10**6} милиона числа.")
-    network = MLP(d_in, d_out or sizes[-1], hidden=tuple(sizes[:-1])).double()
+    network = MLP(d_in, d_out or sizes[-1], hidden=tuple(sizes[:-1]), activation=activation).double()
     shapes = {name: value.shape for name, value in network.state_dict().items()}
     if shapes != {name: value.shape for name, value in mine.items()}:
         raise WrongForm(
