@@ -7,6 +7,7 @@ Matplotlib is imported when the first figure is drawn, not before.
 
 import html
 import io
+import math
 import re
 
 INK = "#010203"  # a colour nobody draws with: it becomes the page's text colour in the SVG
@@ -53,6 +54,75 @@ def subplots(*args, **kwargs):
 
     plt.rcParams.update({**_STYLE, "axes.prop_cycle": plt.cycler(color=COLORS)})
     return plt.subplots(*args, **kwargs)
+
+
+def turned(points, turn: float, tilt: float):
+    r"""Points in space as an observer sees them who walked around by ``turn`` and climbed by ``tilt``.
+
+    A rotation: across the picture, up the picture, towards the observer (parallel projection).
+
+    Args:
+        points: a tensor, shape ``(..., 3)``.
+        turn: angle about the vertical axis, in radians.
+        tilt: angle above the horizon, in radians.
+
+    Returns:
+        Shape ``(..., 3)``.
+
+    Chapter: ``5-posteriors/60-flows-on-sphere-and-torus``
+
+    >>> import torch
+    >>> turned(torch.tensor([1.0, 0.0, 0.0]), 0.0, 0.0)  # the observer stands on the first axis
+    tensor([0., 0., 1.])
+    """
+    import torch
+
+    x, y, z = points.unbind(-1)
+    across = y * math.cos(turn) - x * math.sin(turn)
+    away = x * math.cos(turn) + y * math.sin(turn)
+    up = z * math.cos(tilt) - away * math.sin(tilt)
+    return torch.stack((across, up, away * math.cos(tilt) + z * math.sin(tilt)), dim=-1)
+
+
+def seen(surface, half_width: float, turn: float, tilt: float, pixels: int = 96):
+    r"""The points of a surface that an observer sees, one a pixel, to be coloured and given to ``imshow``.
+
+    Along the ray of each pixel, the first change of sign of ``surface`` on a coarse grid, then bisection.
+
+    Args:
+        surface: from points ``(..., 3)`` to ``(...)``, negative inside a body, zero on its surface.
+        half_width: of the square that is seen, and of the depth that is searched.
+        turn, tilt: where the observer stands, see :func:`turned`.
+        pixels: side of the picture.
+
+    Returns:
+        Shape ``(pixels, pixels, 3)``, the first row at the bottom (``origin="lower"``); NaN off the surface.
+
+    Chapter: ``5-posteriors/60-flows-on-sphere-and-torus``
+
+    >>> points = seen(lambda x: x.norm(dim=-1) - 1, 1.1, 0.4, 0.3, pixels=5)
+    >>> points.norm(dim=-1)[2].nan_to_num()  # the middle row: the edge of the picture misses the ball
+    tensor([0.0000, 1.0000, 1.0000, 1.0000, 0.0000])
+    """
+    import torch
+
+    axes = turned(torch.eye(3), turn, tilt)  # a row an axis of space, in the observer's coordinates
+    side = torch.linspace(-half_width, half_width, pixels)
+    up, across = torch.meshgrid(side, side, indexing="ij")
+
+    def at(depth):
+        return surface(torch.stack((across.expand_as(depth), up.expand_as(depth), depth), -1) @ axes.T)
+
+    depths = torch.linspace(half_width, -half_width, 48)
+    inside = torch.stack([at(torch.full_like(up, depth)) <= 0 for depth in depths.tolist()])
+    first = inside.int().argmax(0)
+    near, far = depths[(first - 1).clamp_min(0)], depths[first]
+    for _ in range(20):
+        middle = (near + far) / 2
+        enters = at(middle) <= 0
+        near, far = torch.where(enters, near, middle), torch.where(enters, middle, far)
+    depth = torch.where(inside.any(0), (near + far) / 2, torch.nan)
+    return torch.stack((across, up, depth), -1) @ axes.T
 
 
 def to_svg(fig) -> str:
