@@ -75,10 +75,10 @@ LAPLACE = "lectures/3-inference/30-laplace-approximation"
 IMPORTANCE = "lectures/3-inference/31-importance-sampling"
 BOUND = "lectures/3-inference/33-variational-bound"
 # the three chapters that derive a bound by it
-JENSEN = f"{MARGINAL} or lectures/3-inference/32-importance-sampling-properties or {BOUND}"
+JENSEN = (MARGINAL, "lectures/3-inference/32-importance-sampling-properties", BOUND)
 FLOW = "lectures/5-posteriors/55-change-of-variables"
 
-QUERIES = {  # what a reader types: the page that must come first
+QUERIES = {  # what a reader types: the page that must come first, or those of which one must
     "апроксимация на Лаплас": LAPLACE,
     "апроксимацията на лаплас": LAPLACE,
     "ЛАПЛАС": LAPLACE,
@@ -120,7 +120,7 @@ QUERIES = {  # what a reader types: the page that must come first
     "нецентрираната параметризация": PATHWISE,
     "гаусови градиенти": GAUSSIAN,
     "теорема на Прайс": GAUSSIAN,
-    "отношението на плътностите": f"{RATIO} or {BAYES}",
+    "отношението на плътностите": (RATIO, BAYES),
     "отношение на плътности по Бейс": BAYES,
     "учене без учител": SUPERVISED,
     "лаборатория 1": "labs/1-elbo/lab",
@@ -179,7 +179,8 @@ def results(browser, site) -> dict[str, list[str]]:
 @pytest.mark.browser
 @pytest.mark.parametrize("query", QUERIES)
 def test_query_finds_its_page_first(results, query):
-    assert results[query][0] in QUERIES[query].split(" or ")
+    expected = QUERIES[query]
+    assert results[query][0] in ((expected,) if isinstance(expected, str) else expected)
 
 
 @pytest.mark.book
