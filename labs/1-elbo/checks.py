@@ -13,19 +13,22 @@ from gmtools.inference import iwae as iwae_of
 
 lab = Lab("1-elbo", title="Лаборатория 1. Долната граница (ELBO), част по част")
 
-CHAPTER = "3-inference/33-variational-bound"
+BOUND = "3-inference/33-variational-bound"
+PARTS = "3-inference/34-reconstruction-and-regularisation"
+TIGHTER = "3-inference/32-importance-sampling-properties"
+AUTOENCODER = "3-inference/39-variational-autoencoder"
 
 kl = lab.exercise(
     "gaussian_kl",
     title="Упражнение 1. KL дивергенция между гаусови разпределения",
     points=10,
-    chapter=CHAPTER,
+    chapter=PARTS,
 )
 likelihood = lab.exercise(
     "bernoulli_log_likelihood",
     title="Упражнение 2. Логаритмично правдоподобие от логити",
     points=10,
-    chapter=CHAPTER,
+    chapter=PARTS,
 )
 sample = lab.exercise(
     "reparametrised_sample",
@@ -33,17 +36,17 @@ sample = lab.exercise(
     points=10,
     chapter="4-gradients/46-reparameterisation",
 )
-bound = lab.exercise("elbo", title="Упражнение 4. ELBO по метода Монте Карло", points=12, chapter=CHAPTER)
+bound = lab.exercise("elbo", title="Упражнение 4. ELBO по метода Монте Карло", points=12, chapter=BOUND)
 weights = lab.exercise(
     "log_weights",
     title="Упражнение 5. Логаритми на теглата на важност",
     points=10,
     chapter="3-inference/31-importance-sampling",
 )
-iwae = lab.exercise("iwae_bound", title="Упражнение 6. Границата на IWAE", points=10, chapter=CHAPTER)
-loss = lab.exercise("vae_loss", title="Упражнение 7. Загубата на автоенкодера", points=8, chapter=CHAPTER)
+iwae = lab.exercise("iwae_bound", title="Упражнение 6. Границата на IWAE", points=10, chapter=TIGHTER)
+loss = lab.exercise("vae_loss", title="Упражнение 7. Загубата на автоенкодера", points=8, chapter=AUTOENCODER)
 trained = lab.exercise(
-    "vae", title="Упражнение 8. Обученият автоенкодер", points=20, chapter=CHAPTER, trained=True
+    "vae", title="Упражнение 8. Обученият автоенкодер", points=20, chapter=AUTOENCODER, trained=True
 )
 lab.question("answer_1", title="Въпрос 1. Може ли границата на IWAE да надмине log p(x)?", points=5)
 lab.question("answer_2", title="Въпрос 2. Колко от загубата идва от енкодера?", points=5)
