@@ -127,3 +127,19 @@ def _opened(browser, address: str, allowed: str, theme: str = "light", size: dic
 @pytest.fixture(scope="session")
 def opened(browser):
     return functools.partial(_opened, browser)
+
+
+def _violations(page, *rules: str) -> list[str]:
+    """What axe-core finds wrong, by all its rules or these, with the first offending element of each kind."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    options = {"preload": False, "resultTypes": ["violations"]}
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": list(rules)}
+    found = Axe().run(page, options=options).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html'][:160]} ({len(v['nodes'])} in all)" for v in found]
+
+
+@pytest.fixture(scope="session")
+def violations():
+    return _violations

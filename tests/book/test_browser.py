@@ -22,17 +22,6 @@ def test_the_book_is_built():
     assert PAGES, f"there are no pages in {HTML}: run `make book` first"
 
 
-def violations(page, *rules: str) -> list[str]:
-    """What axe-core finds wrong, by all its rules or these, with the first offending element of each kind."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    options = {"preload": False, "resultTypes": ["violations"]}
-    if rules:
-        options["runOnly"] = {"type": "rule", "values": list(rules)}
-    found = Axe().run(page, options=options).response["violations"]
-    return [f"{v['id']}: {v['nodes'][0]['html'][:160]} ({len(v['nodes'])} in all)" for v in found]
-
-
 def turn_every_knob(page) -> None:
     """Interactive figures answer the keyboard: the picture moves and the knob says its new value."""
     for figure in page.locator("figure.gm-explore").all():
@@ -45,7 +34,7 @@ def turn_every_knob(page) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page(opened, site, name):
+def test_page(opened, violations, site, name):
     with opened(site + name, site) as (page, complaints):
         assert page.locator("html").get_attribute("lang") == "bg"
         assert page.locator("html").get_attribute("data-theme") == "light"
@@ -58,7 +47,7 @@ def test_page(opened, site, name):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_opens_from_a_folder_on_a_phone_in_the_dark_theme(opened, name):
+def test_page_opens_from_a_folder_on_a_phone_in_the_dark_theme(opened, violations, name):
     folder = HTML.resolve().as_uri()
     with opened(f"{folder}/{name}", folder, theme="dark", size=PHONE) as (page, complaints):
         assert page.locator("html").get_attribute("data-theme") == "dark"

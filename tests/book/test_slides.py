@@ -46,13 +46,14 @@ def test_a_deck_for_every_chapter_with_all_its_words(book, decks):
         assert words(page.article.section.get_text(" ")) <= words(deck.main.get_text(" ")), name
 
 
-def test_decks_open_from_a_folder_and_every_slide_fits(book, decks, opened):
+def test_decks_open_from_a_folder_and_every_slide_fits(book, decks, opened, violations):
     folder = book.html.as_uri()
     for name in decks:
         with opened(f"{folder}/{name}", folder) as (page, complaints):
             page.wait_for_function(READY)
             assert page.locator("span.math, div.math").count() == page.locator(".math mjx-container").count()
             assert not page.evaluate(CUT_OFF), name
+            assert not violations(page), name
             page.keyboard.press("ArrowRight")
             assert page.evaluate("Reveal.getIndices().h") == 1
             assert not complaints, name
