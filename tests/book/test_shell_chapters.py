@@ -44,6 +44,11 @@ def test_every_heading_has_a_label(path):
     assert len(LABELLED.findall(text)) == len(headings(text)), "put (ascii-label)= before each heading"
 
 
+@chapters
+def test_no_backslash_was_lost_to_a_control_character(path):
+    assert not re.findall(r"[^\n\x20-\U0010ffff]", path.read_text("utf8"))
+
+
 def lines(cell: str) -> int:
     return len([line for line in cell.splitlines()[1:-1] if line and not line.startswith(":")])
 
