@@ -75,11 +75,10 @@ def sample(net, n, height, width):
     връща: (n, 1, height, width), степени 0, 1, …, L − 1 като реални числа
     """
     x = torch.zeros(n, 1, height, width)
-    with torch.no_grad():
-        for row in range(height):
-            for column in range(width):
-                p = torch.softmax(net(x)[:, :, row, column], dim=1)
-                x[:, 0, row, column] = torch.multinomial(p, 1)[:, 0].to(x.dtype)
+    for row in range(height):
+        for column in range(width):
+            p = torch.softmax(net(x)[:, :, row, column], dim=1).detach()
+            x[:, 0, row, column] = torch.multinomial(p, 1)[:, 0].to(x.dtype)
     return x
 
 
