@@ -25,7 +25,7 @@ from gmtools.models import (
     semi_supervised_vae,
 )
 from gmtools.nets import MLP
-from gmtools.training import fit
+from gmtools.training import History, fit
 from gmtools.weights import FOLDER, load_weights, save_weights
 
 TRAIN, VALIDATION, TEST = 0, 1, 2  # parts of the data, and the seeds of those that are drawn
@@ -101,16 +101,18 @@ def label_models() -> nn.ModuleDict:
 
 
 class Experiment(NamedTuple):
-    """What to train on what; ``steps`` and ``lr`` belong to every model of the family."""
+    """What to train on what; the numbers belong to every model of the family."""
 
     build: Callable[[], nn.ModuleDict]
     data: Callable[[int], Tensor]
     steps: int
     lr: float
+    clip: float = 100.0  # greatest norm of a gradient
+    evaluations: int = 25  # on the validation data
 
 
 EXPERIMENTS = {
-    "draw": Experiment(draw_models, binary_two_digits, 1500, 4e-3),
+    "draw": Experiment(draw_models, binary_two_digits, 8000, 3e-3, clip=10.0, evaluations=16),
     "air": Experiment(scene_models, two_digits, 1500, 2e-3),
     "solids": Experiment(solid_models, bodies, 1200, 3e-3),
     "rows": Experiment(row_models, rows, 500, 5e-3),
@@ -140,12 +142,12 @@ def ten_labels(choice: int) -> Tensor:
     return known
 
 
-def train(model: nn.Module, experiment: Experiment, seed: int, known: Tensor | None = None) -> float:
-    """Climb the bound and keep what is best on the validation data; returns the seconds it took."""
+def train(model: nn.Module, experiment: Experiment, seed: int, known: Tensor | None = None) -> History:
+    """Climb the bound and keep what is best on the validation data."""
     x, held_out = (form(model, experiment.data(part)) for part in (TRAIN, VALIDATION))
     optimizer = torch.optim.Adam(model.parameters(), experiment.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, experiment.steps)
-    optimizer.register_step_pre_hook(lambda *_: clip(model))
+    optimizer.register_step_pre_hook(lambda *_: clip(model, experiment.clip))
     optimizer.register_step_post_hook(lambda *_: schedule.step())
 
     def loss(batch: Tensor) -> Tensor:
@@ -155,11 +157,12 @@ def train(model: nn.Module, experiment: Experiment, seed: int, known: Tensor | N
         return value - model.objective(x[known >= 0], known[known >= 0], ALPHA).mean()
 
     options = {"steps": experiment.steps, "optimizer": optimizer, "held_out": held_out, "seed": seed}
-    return fit(model, loss, x, batch_size=64, evaluate_every=experiment.steps // 25, **options).seconds
+    every = experiment.steps // experiment.evaluations
+    return fit(model, loss, x, batch_size=64, evaluate_every=every, **options)
 
 
-def clip(model: nn.Module) -> None:
-    nn.utils.clip_grad_norm_(model.parameters(), 100.0)
+def clip(model: nn.Module, norm: float) -> None:
+    nn.utils.clip_grad_norm_(model.parameters(), norm)
 
 
 def metrics(name: str, models: nn.ModuleDict) -> dict[str, float]:
@@ -177,23 +180,31 @@ def bound_of(model: nn.Module, x: Tensor) -> Tensor:
     return model.bound(x, K=20) if hasattr(model, "classify") else elbo(model.log_weights(x, 20))
 
 
+def course(history: History) -> str:
+    """The bound of the validation data at every evaluation, as the file's metadata hold it."""
+    return " ".join(f"{-loss:.2f}" for loss in history.held_out)
+
+
 def main(names: list[str]) -> None:
     torch.set_num_threads(1)
     for name in names or EXPERIMENTS:
-        experiment, seconds = EXPERIMENTS[name], 0.0
+        experiment, seconds, courses = EXPERIMENTS[name], 0.0, {}
         torch.manual_seed(0)
         models = experiment.build()
         for key, model in models.items():
             known = ten_labels(int(key)) if key.isdigit() else None
-            seconds += train(model, experiment, int(key) if key.isdigit() else 0, known)
+            history = train(model, experiment, int(key) if key.isdigit() else 0, known)
+            seconds += history.seconds
+            courses[f"validation {key}"] = course(history)
             print(f"{name}, {key}: {sum(p.numel() for p in model.parameters())} weights", flush=True)
         path = FOLDER / f"{name}.safetensors"
         save_weights(models, path, {})
         load_weights(models, name)  # the metric is that of the rounded weights
         measured = {f"elbo {key}": f"{value:.4f}" for key, value in metrics(name, models).items()}
         metadata = {"script": "lectures/weights/train_richer_vaes.py", "seed": 0, "seconds": round(seconds)}
-        save_weights(models, path, metadata | measured)
-        print(name, metadata | measured, f"{path.stat().st_size} bytes", flush=True)
+        metadata |= {"steps": experiment.steps} | measured | courses
+        save_weights(models, path, metadata)
+        print(name, metadata, f"{path.stat().st_size} bytes", flush=True)
 
 
 if __name__ == "__main__":

@@ -25,11 +25,27 @@ def test_metrics_come_out_again(name):
     written = {key.removeprefix("elbo "): float(metadata[key]) for key in metadata if key.startswith("elbo ")}
     measured = script.metrics(name, models)
     assert measured == pytest.approx(written, abs=2e-3)  # the same random numbers: only rounding differs
-    rich = [value for key, value in measured.items() if key != "vae"]
-    if name == "draw":  # what the chapter says: so short a training is not enough for it
-        assert max(rich) < measured["vae"]
+    if name == "draw":  # what the chapter says: a prior that depends on the painting brings nothing
+        assert measured["draw"] > max(measured["vae"], measured["draw_dependent"]) + 0.3
+        assert measured["draw_dependent"] == pytest.approx(measured["vae"], abs=0.3)
     else:
-        assert min(rich) > measured["vae"]
+        assert min(value for key, value in measured.items() if key != "vae") > measured["vae"]
+
+
+def test_weights_of_draw_tell_how_their_training_went():
+    """The chapter draws these courses of the validation bound; the best is that of the weights kept."""
+    experiment = script.EXPERIMENTS["draw"]
+    models = experiment.build()
+    metadata = load_weights(models, "draw")
+    assert int(metadata["steps"]) == experiment.steps
+    x = experiment.data(script.VALIDATION)
+    for key, model in models.items():
+        course = [float(value) for value in metadata[f"validation {key}"].split()]
+        assert len(course) == experiment.evaluations
+        with torch.no_grad():
+            torch.manual_seed(0)  # the random numbers of fit's evaluations
+            bound = script.bound(model, script.form(model, x)).mean().item()
+        assert bound == pytest.approx(max(course), abs=0.02)  # half precision and two decimals
 
 
 def test_training_begins_with_the_seed_and_climbs():
