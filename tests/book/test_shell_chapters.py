@@ -83,3 +83,18 @@ def test_every_source_is_cited_and_every_citation_has_a_source():
     assert len(known) == len(set(known)), "a key stands twice"
     assert set(known) - cited == set(), "sources that nothing cites"
     assert cited - set(known) == set(), "citations without a source"
+
+
+def test_labels_stand_once_in_the_book():
+    pages = [
+        path.read_text("utf8")
+        for folder in ("lectures", "labs", "book")
+        for path in (ROOT / folder).rglob("*.md")
+    ]
+    labels = [
+        label
+        for text in pages
+        for label in re.findall(r"^ *(?:\$\$ )?\(([a-z0-9-]+)\)=?$", text, re.MULTILINE)
+    ]
+    assert len(labels) > 500
+    assert sorted({label for label in labels if labels.count(label) > 1}) == []
