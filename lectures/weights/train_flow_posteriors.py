@@ -23,7 +23,7 @@ from gmtools.training import fit
 from gmtools.weights import FOLDER, load_weights, save_weights
 
 LENGTHS = (2, 8, 32)
-STEPS = {"planar": (1500, 2000, 2500), "coupling": (1000, 1000, 700)}  # one a length
+STEPS = {"planar": (1500, 2000, 2500), "coupling": (1000, 1000, 1500)}  # one a length
 LR = {"planar": (0.03, 0.02, 0.008), "coupling": (0.01, 0.01, 0.005)}
 SAMPLES = 256
 VAE_STEPS = 2000
