@@ -88,6 +88,7 @@ def ratio_gradients(student, generator):
     logits = normal(generator, 5)
     expect_unchanged(student.trace("log_ratio", logits, 3, 8))
     outcome = student.trace("log_ratio", logits.requires_grad_(), 3, 8)
+    expect_close(outcome.value, logits.detach() + math.log(8 / 3), "")
     expect_gradients(outcome, [torch.ones(5)], "")
 
 
@@ -297,7 +298,7 @@ mutants(
     ("като стълб", "return w.detach()", "return w.detach()[:, None]"),
     (
         "спускане с малко стъпки",
-        "optimizer.step(closure)",
+        "search.step(closure)",
         "[torch.optim.SGD([w], 0.1).step(closure) for _ in range(20)]",
     ),
 )

@@ -32,15 +32,15 @@ def logistic_ratio(h_p, h_q, ridge):
     връща: w с форма (F,), което минимизира discriminator_loss(h_p·w, h_q·w) + ½·ridge·‖w‖²
     """
     w = torch.zeros(h_p.shape[1], dtype=h_p.dtype, requires_grad=True)
-    optimizer = torch.optim.LBFGS([w], max_iter=500, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
+    search = torch.optim.LBFGS([w], max_iter=500, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
 
     def closure():
-        optimizer.zero_grad()
-        loss = discriminator_loss(h_p @ w, h_q @ w) + 0.5 * ridge * (w @ w)
-        loss.backward()
-        return loss
+        search.zero_grad()
+        objective = discriminator_loss(h_p @ w, h_q @ w) + 0.5 * ridge * (w @ w)
+        objective.backward()
+        return objective
 
-    optimizer.step(closure)
+    search.step(closure)
     return w.detach()
 
 
