@@ -11,6 +11,7 @@ from pathlib import Path
 
 from docutils import nodes
 from docutils.statemachine import StringList
+from IPython.core.inputtransformer2 import TransformerManager
 from sphinx.util.docutils import SphinxDirective
 
 from .manifest import ROOT, slides
@@ -22,9 +23,10 @@ CHAPTER_LINE = re.compile(r"^Chapters?: (.*?)\.?$")
 @lru_cache
 def _used(path: Path, changed: float) -> frozenset[str]:
     names = set()
+    python = TransformerManager().transform_cell  # takes the magics out
     for cell in CELL.findall(path.read_text(encoding="utf-8")):
-        code = "\n".join(line for line in cell.splitlines() if not line.startswith((":", "%", "!", "---")))
-        for node in ast.walk(ast.parse(code)):
+        code = "\n".join(line for line in cell.splitlines() if not line.startswith((":", "---")))
+        for node in ast.walk(ast.parse(python(code))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gmtools."):
                 names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return frozenset(names)
