@@ -17,6 +17,7 @@ from sphinx.util.docutils import SphinxDirective
 from .manifest import ROOT, slides
 
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+RECORD = "usage.txt"
 CHAPTER_LINE = re.compile(r"^Chapters?: (.*?)\.?$")
 
 
@@ -37,6 +38,15 @@ def used_by(path: Path) -> frozenset[str]:
     return _used(path, path.stat().st_mtime)
 
 
+def _record(app) -> None:
+    """Write down what each chapter uses. The reference depends on this file, not on the chapters: a change of
+    prose does not make Sphinx read every module of the library again."""
+    lines = [" ".join((s.docname, *sorted(used_by(s.source)))) for s in slides() if s.complete]
+    path, text = Path(app.doctreedir, RECORD), "\n".join(lines)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
 def public_names(module) -> list[str]:
     """What a module offers: its ``__all__``, or else what it defines without an underscore."""
     own = [
@@ -55,8 +65,7 @@ class LibraryRoom(SphinxDirective):
         room = f"gmtools.{self.arguments[0]}"
         module = importlib.import_module(room)
         chapters = [slide for slide in slides() if slide.docname in self.env.found_docs]
-        for slide in chapters:
-            self.env.note_dependency(str(slide.source))
+        self.env.note_dependency(str(Path(self.env.doctreedir, RECORD)))
         lines = ["```{eval-rst}", f".. py:module:: {room}", "```", ""]
         for name in public_names(module):
             lines += self._entry(room, name, getattr(module, name), chapters)
@@ -122,5 +131,6 @@ def _link_library(app, doctree, docname) -> None:
 
 def setup(app) -> None:
     app.add_directive("library-room", LibraryRoom)
+    app.connect("builder-inited", _record)
     app.connect("autodoc-process-docstring", _link_chapter, priority=400)
     app.connect("doctree-resolved", _link_library)
