@@ -76,13 +76,17 @@ IMPORTANCE = "lectures/3-inference/31-importance-sampling"
 BOUND = "lectures/3-inference/33-variational-bound"
 # the three chapters that derive a bound by it
 JENSEN = (MARGINAL, "lectures/3-inference/32-importance-sampling-properties", BOUND)
+PARTS_OF_THE_BOUND = "lectures/3-inference/34-reconstruction-and-regularisation"
+MODES = "lectures/5-posteriors/51-real-world-posteriors"
+MEAN_FIELD = "lectures/5-posteriors/50-mean-field"
 FLOW = "lectures/5-posteriors/55-change-of-variables"
+TRANSFORMATION = "lectures/5-posteriors/58-choice-of-transformation"
 
 QUERIES = {  # what a reader types: the page that must come first, or those of which one must
     "апроксимация на Лаплас": LAPLACE,
     "апроксимацията на лаплас": LAPLACE,
     "ЛАПЛАС": LAPLACE,
-    "хесианът във върха": LAPLACE,
+    "хесианът във върха": (LAPLACE, MODES),
     "Стърлинг": LAPLACE,
     "делта-метод": LAPLACE,
     "извадка по важност": IMPORTANCE,
@@ -91,8 +95,8 @@ QUERIES = {  # what a reader types: the page that must come first, or those of w
     "ESS": IMPORTANCE,
     "ефективен обем": IMPORTANCE,
     "ефективния обем на извадката": IMPORTANCE,
-    "вариационно приближение": BOUND,
-    "вариационните приближения": BOUND,
+    "вариационно приближение": (BOUND, PARTS_OF_THE_BOUND),
+    "вариационните приближения": (BOUND, PARTS_OF_THE_BOUND),
     "долната граница": BOUND,
     "долна граница": BOUND,
     "смяна на променливите": FLOW,
@@ -103,7 +107,7 @@ QUERIES = {  # what a reader types: the page that must come first, or those of w
     "ELBO": BOUND,
     "неравенство на Йенсен": JENSEN,
     "Jensen": JENSEN,
-    "якобиан на преобразуването": FLOW,
+    "якобиан на преобразуването": (FLOW, TRANSFORMATION),
     "change of variables": FLOW,
     "класически подход": CLASSICAL,
     "EM алгоритъм": "lectures/3-inference/37-variational-em",
@@ -123,6 +127,10 @@ QUERIES = {  # what a reader types: the page that must come first, or those of w
     "отношението на плътностите": (RATIO, BAYES),
     "отношение на плътности по Бейс": BAYES,
     "учене без учител": SUPERVISED,
+    "средното поле": MEAN_FIELD,
+    "копула": "lectures/5-posteriors/54-posterior-families",
+    "поток върху тор": "lectures/5-posteriors/60-flows-on-sphere-and-torus",
+    "планарен поток": (TRANSFORMATION, "lectures/5-posteriors/57-flows-as-posteriors"),
     "лаборатория 1": "labs/1-elbo/lab",
     "gaussian_kl": "labs/1-elbo/lab",
     "означения": "book/notation",
