@@ -1,7 +1,6 @@
 """Grade many submissions: find them, mark each in its own sandboxed processes, keep every result as it
 comes."""
 
-import atexit
 import hashlib
 import json
 import os
@@ -17,7 +16,8 @@ from concurrent.futures import (
 )
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def _lab(folder: str) -> Lab:
 @cache
 def _zygote(tier: str, limits: Limits, thread: int) -> Zygote:
     zygote = Zygote(tier, limits)
-    atexit.register(zygote.close)
+    Finalize(None, zygote.close, exitpriority=0)  # atexit is not run in processes of a pool
     return zygote
 
 
@@ -169,9 +169,26 @@ class Here(Executor):
         return future
 
 
+def _end_with_the_grader() -> None:
+    """In a process of the pool: end when the grader is gone, even if it was killed and could tell nobody."""
+
+    def watch() -> None:
+        connection.wait([parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def executor(jobs: int) -> Executor:
-    """Processes on this machine, each with a sandbox of its own; this process if one is enough."""
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) if jobs > 1 else Here()
+    """Processes on this machine, each with a sandbox of its own; this process if one is enough.
+
+    They are forked from one that has imported torch and started no thread.
+    """
+    if jobs == 1:
+        return Here()
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_the_grader)
 
 
 def grade_all(

@@ -9,8 +9,12 @@ import os
 import random
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
+
+import psutil
 
 from gmtools import cli
 from gmtools.grading import solve
@@ -66,3 +70,21 @@ def test_a_killed_batch_resumes_to_the_same_bytes(tmp_path):
             assert grade(folder, out) == 0
             assert content(out) == whole
     assert killed  # others may have found nothing left to do
+
+
+def test_a_killed_grader_leaves_no_process_behind(tmp_path):
+    _, hidden = load_graded(LAB)
+    for i in range(400):
+        notebook = notebook_of(solve.mutant_cells(LAB, hidden.mutants[i % 8]))
+        (tmp_path / f"{i}.ipynb").write_text(json.dumps(notebook))
+    command = [sys.executable, "-m", "gmtools.cli", "grade", str(LAB), str(tmp_path), "--out"]
+    with subprocess.Popen(
+        [*command, str(tmp_path / "out"), "--jobs", "2"], stdout=subprocess.DEVNULL
+    ) as grader:
+        while not list(tmp_path.glob("out/results/*.json")):
+            assert grader.poll() is None
+            time.sleep(0.1)
+        family = psutil.Process(grader.pid).children(recursive=True)
+        grader.kill()
+    assert len(family) >= 4  # two workers, each with a sandbox
+    assert psutil.wait_procs(family, timeout=20)[1] == []
