@@ -5,6 +5,7 @@ of the surrounding text, so one figure is readable on a white and on a dark page
 Matplotlib is imported when the first figure is drawn, not before.
 """
 
+import hashlib
 import html
 import io
 import math
@@ -148,7 +149,16 @@ def to_svg(fig) -> str:
     svg = re.sub(r'(<svg[^>]*?) width="[\d.]+pt" height="[\d.]+pt"', r"\1", svg, count=1)
     svg = re.sub(r' (?:d|x|y|points)="[^"]*"|translate\([^)]*\)', _shorten, svg)
     svg = svg.replace(INK, "currentColor")
-    return re.sub(r">\s+<", "><", svg).strip()
+    return _named_by_content(re.sub(r">\s+<", "><", svg).strip())
+
+
+def _named_by_content(svg: str) -> str:
+    """Name clip paths, markers and hatches by their rounded text; matplotlib's names hash the layout to its
+    last, unsteady bit."""
+    named = r'<(clipPath|path|pattern) id="(\w*?)([0-9a-f]{10})"([^>]*/>|.*?</\1>)'
+    for _, prefix, name, content in re.findall(named, svg):
+        svg = svg.replace(prefix + name, prefix + hashlib.sha256(content.encode()).hexdigest()[:10])
+    return svg
 
 
 def _shorten(match: re.Match) -> str:
