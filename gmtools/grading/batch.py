@@ -25,7 +25,7 @@ import torch
 
 from gmtools.grading import handed_in, marks, reader, similar
 from gmtools.grading.intake import Submission
-from gmtools.grading.lab import Lab, load_graded, solutions_folder
+from gmtools.grading.lab import Lab, hidden_files, load_graded
 from gmtools.grading.sandbox import Limits, Zygote, memory_limit
 from gmtools.grading.session import RemoteStudent
 
@@ -44,8 +44,8 @@ class Run:
 
 
 def lab_hash(folder: Path) -> str:
-    """What the marks depend on besides the submission: the texts of the checks."""
-    texts = [(Path(folder) / "checks.py").read_bytes(), (solutions_folder(folder) / "hidden.py").read_bytes()]
+    """What the marks depend on besides the submission: the texts of the checks, all their files."""
+    texts = [path.read_bytes() for path in (Path(folder) / "checks.py", *hidden_files(folder))]
     return hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
 
 

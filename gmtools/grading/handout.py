@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gmtools.grading import solve
 from gmtools.grading.batch import write_atomically
-from gmtools.grading.lab import load_graded, solutions_folder
+from gmtools.grading.lab import hidden_files, load_graded
 
 GIVEN = ("def ", "class ", "@", "super().__init__()", ")", '"', "'")  # what stubs have too
 
@@ -16,7 +16,7 @@ def secrets(folder: Path) -> list[str]:
     code = [part for answer in answers for part in solve.split_docstrings(answer)[::2]]
     lines = [line.strip() for part in code for line in part.splitlines()]
     lines = [line for line in lines if line and not line.startswith(GIVEN)]
-    if not (solutions_folder(folder) / "hidden.py").is_file():  # an ungraded lab
+    if not hidden_files(folder):  # an ungraded lab
         return lines
     _, hidden = load_graded(folder)
     texts = [text for _, check in hidden.checks for text in (check.title, check.hint)]

@@ -1,7 +1,8 @@
-"""What a lab is: exercises, their checks, and how the two files that define them are read.
+"""What a lab is: exercises, their checks, and how what defines them is read.
 
-``labs/<lab>/checks.py`` holds ``lab = Lab(...)`` with the public checks; ``solutions/<lab>/hidden.py`` holds
-``hidden = Hidden()`` with the checks, mutants and alternative answers that students never see.
+``labs/<lab>/checks.py`` holds ``lab = Lab(...)`` with the public checks; ``solutions/<lab>/hidden/`` is a
+package with ``hidden = Hidden()``: the checks, mutants and alternative answers that students never see, one
+file an exercise.
 A check is a function ``(student, generator)``: it calls ``student.<name>(...)`` on inputs drawn from the
 generator and raises ``Failed`` through the helpers of ``expect.py``. The same function runs in the student's
 notebook, where ``student`` calls directly, and in the grader, where every call crosses into a sandbox.
@@ -9,8 +10,10 @@ notebook, where ``student`` calls directly, and in the grader, where every call 
 
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 
@@ -124,7 +127,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Alternative:
-    """A right answer in another style: a function of hidden.py that stands in for the exercise's, or that
+    """A right answer in another style: a hidden function that stands in for the exercise's, or that
     makes of the reference's weights others as good."""
 
     exercise: str
@@ -144,7 +147,7 @@ class Metric:
 
 
 class Hidden:
-    """What hidden.py collects for the lab beside it."""
+    """What the hidden part collects for its lab."""
 
     def __init__(self) -> None:
         self.checks: list[tuple[str, Check]] = []
@@ -193,12 +196,18 @@ class Hidden:
         return register
 
 
+LOADS = count()
+
+
 def load_module(path: Path) -> ModuleType:
-    """A lab's ``checks.py`` or ``hidden.py``, run."""
-    spec = importlib.util.spec_from_file_location(
-        f"lab_{path.parent.name}_{path.stem}".replace("-", "_"), path
-    )
+    """The Python file at ``path``, run; a folder's ``__init__.py`` is run as a package.
+
+    Each call runs it anew, under a name of its own: labs register what they hold while they are imported.
+    """
+    path = path / "__init__.py" if path.is_dir() else path
+    spec = importlib.util.spec_from_file_location(f"_lab_module_{next(LOADS)}", path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # the parts of a package import one another relative to it
     spec.loader.exec_module(module)
     return module
 
@@ -217,11 +226,16 @@ def solutions_folder(folder: Path) -> Path:
     return folder.parent.parent / "solutions" / folder.name
 
 
+def hidden_files(folder: Path) -> list[Path]:
+    """The files of the hidden part of ``labs/<lab>``, ``solutions/<lab>/hidden``; none of an ungraded lab."""
+    return sorted((solutions_folder(folder) / "hidden").rglob("*.py"))
+
+
 def load_graded(folder: Path) -> tuple[Lab, Hidden]:
-    """The lab with public and hidden checks together, and what else hidden.py holds."""
+    """The lab with public and hidden checks together, and what else the hidden part holds."""
     lab = load_public(folder)
-    path = solutions_folder(folder) / "hidden.py"
-    if not path.is_file():
+    path = solutions_folder(folder) / "hidden"
+    if not hidden_files(folder):
         raise FileNotFoundError(f"no hidden checks for {lab.key}: {path} does not exist")
     hidden = load_module(path).hidden
     for name, check in hidden.checks:

@@ -6,6 +6,7 @@ here is never stored in the repository.
 
 import ast
 import copy
+import inspect
 import re
 from collections.abc import Callable
 from functools import partial
@@ -141,7 +142,6 @@ def split_docstrings(answer: str) -> list[str]:
 def alternative_cells(folder: Path, alternative: Alternative) -> list[str]:
     """The reference with one exercise answered in another style, as cells."""
     name = alternative.function.__name__
-    hidden = (solutions_folder(folder) / "hidden.py").read_text(encoding="utf-8")
     imports = [
         "from torch.distributions import *",
         "import math, torch",
@@ -151,7 +151,7 @@ def alternative_cells(folder: Path, alternative: Alternative) -> list[str]:
     return [
         solution_source(folder),
         "\n".join(imports),
-        definitions(hidden)[name],
+        definitions(inspect.getsource(alternative.function))[name],
         f"{alternative.exercise} = {name}",
     ]
 

@@ -10,10 +10,10 @@ import pytest
 
 from gmtools import cli
 from gmtools.grading import gradescope, handout, sandbox, solve
-from gmtools.grading.lab import load_graded, solutions_folder
+from gmtools.grading.lab import hidden_files, load_graded, solutions_folder
 
 LABS = sorted(p.parent for p in (Path(__file__).parents[2] / "labs").glob("*/lab.md"))
-GRADED = [lab for lab in LABS if (solutions_folder(lab) / "hidden.py").is_file()]
+GRADED = [lab for lab in LABS if hidden_files(lab)]
 graded_lab = pytest.mark.parametrize("lab", GRADED, ids=lambda p: p.name)
 
 
@@ -48,7 +48,9 @@ def test_gradescopes_zip_grades_where_it_is_unpacked(lab, tmp_path):
         modes = {name: archive.getinfo(name).external_attr >> 16 for name in ("setup.sh", "run_autograder")}
         script = archive.read("run_autograder").decode()
     assert all(mode & 0o111 for mode in modes.values())
-    assert {"pyproject.toml", "gmtools/grading/zygote.py", f"solutions/{lab.name}/hidden.py"} <= names
+    parts = {path.relative_to(solutions_folder(lab)).as_posix() for path in hidden_files(lab)}
+    assert {"pyproject.toml", "gmtools/grading/zygote.py"} <= names
+    assert {f"solutions/{lab.name}/{part}" for part in parts} <= names
     assert not [n for n in names if "__pycache__" in n or n.startswith(("tests", "lectures"))]
     assert f"labs/{lab.name}" in script and "--tier" not in script
     submission = tmp_path / "submission"

@@ -18,7 +18,7 @@ from gmtools.models import PixelAutoregressive
 ROOT = Path(__file__).parents[2]
 PROSE = (ROOT / "labs/5-autoregressive/lab.md").read_text(encoding="utf-8")
 public = load_module(ROOT / "labs/5-autoregressive/checks.py")
-hidden = load_module(ROOT / "solutions/5-autoregressive/hidden.py")
+hidden = load_module(ROOT / "solutions/5-autoregressive/hidden")
 solution = load_module(ROOT / "solutions/5-autoregressive/solution.py")
 
 

@@ -16,7 +16,7 @@ from gmtools.nets import MLP
 ROOT = Path(__file__).parents[2]
 PROSE = (ROOT / "labs/3-flows/lab.md").read_text(encoding="utf-8")
 public = load_module(ROOT / "labs/3-flows/checks.py")
-hidden = load_module(ROOT / "solutions/3-flows/hidden.py")
+hidden = load_module(ROOT / "solutions/3-flows/hidden")
 solution = load_module(ROOT / "solutions/3-flows/solution.py")
 
 

@@ -15,7 +15,7 @@ from gmtools.nets import MLP
 ROOT = Path(__file__).parents[2]
 PROSE = (ROOT / "labs/4-gans/lab.md").read_text(encoding="utf-8")
 public = load_module(ROOT / "labs/4-gans/checks.py")
-hidden = load_module(ROOT / "solutions/4-gans/hidden.py")
+hidden = load_module(ROOT / "solutions/4-gans/hidden")
 solution = load_module(ROOT / "solutions/4-gans/solution.py")
 DOUBLE = {"dtype": torch.float64}
 

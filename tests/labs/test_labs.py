@@ -12,7 +12,7 @@ import pytest
 from nbclient import NotebookClient
 
 from gmtools.grading import batch, handout, intake, marks, solve, verify
-from gmtools.grading.lab import load_graded, load_public, solutions_folder
+from gmtools.grading.lab import hidden_files, load_graded, load_public, solutions_folder
 from gmtools.grading.notebook import NamespaceStudent
 from gmtools.grading.reader import code_cells
 from gmtools.grading.sandbox import Limits, choose_tier
@@ -21,7 +21,7 @@ from gmtools.grading.slicer import without_magics
 ROOT = Path(__file__).parents[2]
 LABS = sorted(p.parent for p in (ROOT / "labs").glob("*/lab.md"))
 SOLVED = [lab for lab in LABS if (solutions_folder(lab) / "solution.py").is_file()]
-GRADED = [lab for lab in LABS if (solutions_folder(lab) / "hidden.py").is_file()]  # the warm-up is not
+GRADED = [lab for lab in LABS if hidden_files(lab)]  # the warm-up is not
 every_lab = pytest.mark.parametrize("lab", LABS, ids=lambda p: p.name)
 solved_lab = pytest.mark.parametrize("lab", SOLVED, ids=lambda p: p.name)
 graded_lab = pytest.mark.parametrize("lab", GRADED, ids=lambda p: p.name)

@@ -26,7 +26,7 @@ from gmtools.grading import (
 from gmtools.grading.lab import load_module
 
 hidden = Hidden()
-public = load_module(Path(__file__).parents[2] / "labs" / "4-gans" / "checks.py")
+public = load_module(Path(__file__).parents[3] / "labs" / "4-gans" / "checks.py")
 DOUBLE, bulgarian = public.DOUBLE, public.bulgarian
 
 

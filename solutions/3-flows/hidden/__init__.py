@@ -27,7 +27,7 @@ from gmtools.grading.lab import load_module
 from gmtools.training import seeded
 
 hidden = Hidden()
-public = load_module(Path(__file__).parents[2] / "labs" / "3-flows" / "checks.py")
+public = load_module(Path(__file__).parents[3] / "labs" / "3-flows" / "checks.py")
 DOUBLE, log_normal, masks_of, paths = public.DOUBLE, public.log_normal, public.masks_of, public.paths
 
 

@@ -25,7 +25,7 @@ from gmtools.grading import (
 from gmtools.grading.lab import load_module
 
 hidden = Hidden()
-public = load_module(Path(__file__).parents[2] / "labs" / "5-autoregressive" / "checks.py")
+public = load_module(Path(__file__).parents[3] / "labs" / "5-autoregressive" / "checks.py")
 DOUBLE = {"dtype": torch.float64}
 
 

@@ -709,7 +709,7 @@ def loss_by_distributions(vae, x):
 
 # Exercise 8 ---------------------------------------------------------------
 
-public = load_module(Path(__file__).parents[2] / "labs" / "1-elbo" / "checks.py")
+public = load_module(Path(__file__).parents[3] / "labs" / "1-elbo" / "checks.py")
 
 
 @hidden.check(
