@@ -34,6 +34,14 @@ class History:
     best_step: int | None = None
     seconds: float = 0.0
 
+    def __repr__(self) -> str:
+        """One line, and no times: the value of a notebook's last expression says the same on every run."""
+        parts = [f"{len(self.loss)} steps", *(f"loss {loss:.4g}" for loss in self.loss[-1:])]
+        if self.held_out:
+            best = self.held_out[self.held_out_steps.index(self.best_step)]
+            parts.append(f"held out {best:.4g} at step {self.best_step}")
+        return f"History({', '.join(parts)})"
+
     def plot(self, ax=None):
         """Draw both loss curves on ``ax`` (by default a new one) and return it."""
         import matplotlib.pyplot as plt

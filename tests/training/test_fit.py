@@ -289,3 +289,10 @@ def test_history_plots_itself():
     assert train.get_ydata().tolist() == history.loss and list(held_out.get_xdata()) == [2, 3]
     assert History([1.0]).plot(ax) is ax
     plt.close("all")
+
+
+def test_a_history_shows_itself_in_one_line_without_times():
+    assert repr(History()) == "History(0 steps)"
+    assert repr(History([3.0, 2.5], seconds=1.7)) == "History(2 steps, loss 2.5)"
+    stopped = History([3.0, 2.0, 1.0], [1.5, 2.5], [2, 3], 2, 0.1)
+    assert repr(stopped) == "History(3 steps, loss 1, held out 1.5 at step 2)"
