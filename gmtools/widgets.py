@@ -53,7 +53,7 @@ def glue(name: str, value: float | int | str, digits: int = 3) -> None:
 
 def explore(
     draw: Callable,
-    knobs: Mapping[str, Sequence[float]],
+    knobs: Mapping[str, Sequence[float | str]],
     *,
     alt: str,
     caption: str,
@@ -67,7 +67,7 @@ def explore(
     Args:
         draw: takes one value a knob and returns a matplotlib figure. Keep the axes' limits fixed:
             what does not change is stored once.
-        knobs: label (Bulgarian or a symbol) -> the values that the knob takes, in order.
+        knobs: label (Bulgarian or a symbol) -> the values that the knob takes, in order: numbers or words.
         alt: what is seen at the start, in Bulgarian.
         caption: what to notice, in Bulgarian; may hold TeX between dollar signs.
         start: the index each knob starts at; the middle of its values by default.
@@ -161,23 +161,24 @@ def _page(base, payload, knobs, start, first, alt, caption, digits) -> str:
     )
 
 
-def _written(values: Sequence[float], digits: int) -> list[str]:
+def _written(values: Sequence[float | str], digits: int) -> list[str]:
     """A knob's values as shown.
 
-    >>> _written([1, 16], 1), _written([0, 1.6], 1)
-    (['1', '16'], ['0,0', '1,6'])
+    >>> _written([1, 16], 1), _written([0, 1.6], 1), _written(["ред", "колона"], 1)
+    (['1', '16'], ['0,0', '1,6'], ['ред', 'колона'])
     """
-    counts = all(isinstance(value, int) for value in values)
-    return [bulgarian(value if counts else float(value), digits) for value in values]
+    as_they_are = all(isinstance(value, int | str) for value in values)
+    return [bulgarian(value if as_they_are else float(value), digits) for value in values]
 
 
 def _knob(identity: str, label: str, values: list[str], start: int) -> str:
     options = html.escape(json.dumps(values, ensure_ascii=False))
+    shown = html.escape(values[start])
     return (
         f'<span class="gm-knob"><label for="{identity}">{html.escape(label)}</label> '
         f'<input type="range" id="{identity}" min="0" max="{len(values) - 1}" value="{start}" '
-        f'data-values="{options}" aria-valuetext="{values[start]}"> '
-        f'<output for="{identity}">{values[start]}</output></span>'
+        f'data-values="{options}" aria-valuetext="{shown}"> '
+        f'<output for="{identity}">{shown}</output></span>'
     )
 
 
@@ -210,14 +211,16 @@ figure.querySelector('.gm-knobs').style.display = 'flex';
 })();"""
 
 
-def _live(draw: Callable, knobs: Mapping[str, Sequence[float]]) -> None:
+def _live(draw: Callable, knobs: Mapping[str, Sequence[float | str]]) -> None:
     from inspect import signature
 
     import ipywidgets
     import matplotlib.pyplot as plt
     from IPython.display import display
 
-    def slider(label: str, values: Sequence[float]):
+    def slider(label: str, values: Sequence[float | str]):
+        if isinstance(values[0], str):
+            return ipywidgets.SelectionSlider(options=values, description=label)
         low, high = min(values), max(values)
         return ipywidgets.FloatSlider(
             values[len(values) // 2], min=low, max=high, step=(high - low) / 200, description=label

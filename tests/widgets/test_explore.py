@@ -1,0 +1,83 @@
+"""A figure with knobs: what is displayed holds every frame, and bad arguments are named."""
+
+import html
+import json
+import re
+import xml.etree.ElementTree as ET
+from itertools import product
+
+import IPython.display
+import matplotlib.pyplot as plt
+import pytest
+
+from gmtools.plot import to_svg
+from gmtools.widgets import explore
+
+KNOBS = {"наклон": [0.5, 1, 2], "вид": ["права", "<крива>"]}
+TEXTS = {"alt": "Една линия в квадрат.", "caption": "Линията става по-стръмна."}
+
+
+def draw(slope, kind):
+    fig = plt.figure(figsize=(2.0, 2.0))
+    axes = fig.add_axes((0.2, 0.2, 0.7, 0.7), xlim=(0, 1), ylim=(0, 2), title=kind)
+    axes.plot([0, 0.5, 1], [0, 0.5 * slope, slope] if kind == "права" else [0, 0.2, slope])
+    return fig
+
+
+@pytest.fixture
+def page(monkeypatch):
+    """The HTML that ``explore`` displays."""
+    shown = []
+    monkeypatch.setattr(IPython.display, "display", lambda data, **_: shown.append(data["text/html"]))
+    explore(draw, KNOBS, **TEXTS, describe=lambda slope, kind: f"{kind}: {slope}", digits=1)
+    return shown[0]
+
+
+def turned(page, index):
+    """The SVG after the reader has turned the knobs: the same steps as the page's script, in Python."""
+    payload = json.loads(re.search(r'<script type="application/json">(.*?)</script>', page)[1])
+    svg = ET.fromstring(re.search(r"<svg.*?</svg>", page)[0])
+    parents = {child: parent for parent in svg.iter() for child in parent}
+    found = []
+    for slot, value in payload["frames"][index]:
+        path, name = payload["slots"][slot]
+        node = svg
+        for child in filter(None, path.split(".")):
+            node = node[int(child)]
+        found.append((node, name, value))
+    for node, name, value in found:
+        if name:
+            node.set(name, value)
+        else:
+            siblings = parents[node]
+            siblings[list(siblings).index(node)] = ET.fromstring(value)
+    return svg
+
+
+def test_every_position_of_the_knobs_shows_its_own_figure(page):
+    for index, position in enumerate(product(*KNOBS.values())):
+        shown = turned(page, index)
+        for added in ("role", "aria-label"):
+            del shown.attrib[added]
+        assert ET.tostring(shown) == ET.tostring(ET.fromstring(to_svg(draw(*position))))
+
+
+def test_knobs_show_decimal_commas_and_words(page):
+    options = [json.loads(html.unescape(text)) for text in re.findall(r'data-values="(.*?)"', page)]
+    assert options == [["0,5", "1,0", "2,0"], ["права", "<крива>"]]
+    assert re.findall(r"<output [^>]*>(.*?)</output>", page) == ["1,0", "&lt;крива&gt;"]
+    assert '<p class="gm-readout" aria-live="polite">&lt;крива&gt;: 1</p>' in page
+
+
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        ({"knobs": {"наклон": [1.0]}}, r"knobs\['наклон'\] has 1 values, expected at least 2"),
+        ({"alt": "a line"}, "alt is 'a line', expected a description in Bulgarian"),
+        ({"caption": ""}, "caption is '', expected a description in Bulgarian"),
+    ],
+)
+def test_bad_arguments_are_named(bad, message):
+    arguments = {"knobs": KNOBS} | TEXTS | bad
+    with pytest.raises(ValueError, match=message):
+        explore(draw, arguments.pop("knobs"), **arguments)
