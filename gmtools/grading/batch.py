@@ -72,8 +72,10 @@ def grade_cells(
 
 
 @cache
-def _lab(folder: str) -> Lab:
-    return load_graded(Path(folder))[0]
+def _lab(folder: str) -> tuple[Lab, str]:
+    """The lab and its hash, read once: an edit while a batch runs is seen by ``finished``, not by half of
+    it."""
+    return load_graded(Path(folder))[0], lab_hash(Path(folder))
 
 
 @cache
@@ -91,13 +93,13 @@ def shared_zygote(tier: str, limits: Limits) -> Zygote:
 def grade_one(run: Run, submission: Submission) -> dict[str, Any]:
     """One submission's result: marks, or the reason why there are none."""
     torch.set_num_threads(1)  # small tensors: more threads would only wait for each other
-    lab = _lab(run.lab)
+    lab, version = _lab(run.lab)
     result: dict[str, Any] = {
         "id": reader.printable(submission.id),
         "key": submission.key,
         "lab": lab.key,
         "title": lab.title,
-        "lab_hash": lab_hash(Path(run.lab)),
+        "lab_hash": version,
         "seed": run.seed,
         "tier": run.tier,
         "memory": memory_limit(),

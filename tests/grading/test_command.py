@@ -127,6 +127,23 @@ def test_resume_grades_only_what_is_missing_or_changed(submissions, graded, tmp_
     assert content(tmp_path / "out") == content(graded)
 
 
+def test_a_lab_edited_during_a_batch_marks_nobody_by_half(submissions, tmp_path):
+    """All results of the batch are of the lab as it was at its start, and say so: --resume grades again."""
+    course = shutil.copytree(LAB.parents[1], tmp_path / "course")
+    lab = course / "labs" / "bound"
+    run = batch.Run(str(lab), 0, "plain")
+    every = {s.id: s for s in intake.find(submissions)}
+    first = batch.grade_one(run, every["Иван Петров 🙂"])
+    checks = (lab / "checks.py").read_text(encoding="utf-8")
+    (lab / "checks.py").write_text(checks.replace("points=30", "points=20"), encoding="utf-8")
+    second = batch.grade_one(run, every["група 2/Мария"])
+    assert first["lab_hash"] == second["lab_hash"] != batch.lab_hash(lab)
+    assert first["points"] == second["points"] == 100
+    (tmp_path / "results").mkdir()
+    batch.write_atomically(batch.result_path(tmp_path, every["Иван Петров 🙂"]), json.dumps(first))
+    assert not batch.finished(run, tmp_path, every["Иван Петров 🙂"])
+
+
 def test_settling_again_needs_no_second_run(submissions, graded, tmp_path, monkeypatch, capsys):
     """Marks by hand and lateness change the reports alone; the file of marks and the results stay."""
     shutil.copytree(graded, tmp_path / "out")
