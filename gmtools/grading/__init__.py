@@ -1,10 +1,11 @@
 """Labs and their autograder.
 
-For students: ``open_lab`` (notebook.py). For authors of checks: ``Lab``, ``Hidden`` (lab.py) and the
-verdicts of expect.py. For the grader: reader.py and slicer.py find the code, sandbox.py, zygote.py,
-confine.py and worker.py run it apart, wire.py and session.py talk to it, marks.py, batch.py and report.py
-give marks, intake.py finds the submissions, settle.py and similar.py say what counts and what is alike,
-handout.py and gradescope.py make what leaves this machine, verify.py tests the tests.
+For students: ``open_lab`` (notebook.py). For authors of checks: ``Lab``, ``Hidden`` (lab.py), the verdicts of
+expect.py, random inputs.py, and for what was trained rebuild.py and damage.py. For the grader: reader.py and
+slicer.py find the code, sandbox.py, zygote.py, confine.py and worker.py run it apart, wire.py and session.py
+talk to it, marks.py, batch.py and report.py give marks, intake.py finds the submissions, settle.py and
+similar.py say what counts and what is alike, handout.py and gradescope.py make what leaves this machine,
+verify.py tests the tests.
 
 The tier in which strangers' code runs is named in every report. Checks and answers never enter any of them.
 
@@ -27,6 +28,7 @@ there was one. None of the tiers protects against a hole in the Linux kernel;
 """
 
 from gmtools.grading.expect import (
+    bulgarian,
     expect,
     expect_close,
     expect_gradients,
@@ -35,6 +37,7 @@ from gmtools.grading.expect import (
     expect_tensor,
     expect_tensors,
     expect_unchanged,
+    expect_vectorised,
 )
 from gmtools.grading.lab import Failed, Hidden, Lab
 from gmtools.grading.notebook import open_lab
@@ -43,6 +46,7 @@ __all__ = [
     "Failed",
     "Hidden",
     "Lab",
+    "bulgarian",
     "expect",
     "expect_close",
     "expect_gradients",
@@ -51,5 +55,6 @@ __all__ = [
     "expect_tensor",
     "expect_tensors",
     "expect_unchanged",
+    "expect_vectorised",
     "open_lab",
 ]

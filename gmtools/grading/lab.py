@@ -41,8 +41,8 @@ class StudentError(Exception):
 
     @property
     def unwritten(self) -> bool:
-        """Whether this is a stub's bare ``raise NotImplementedError`` (torch's own come with a message)."""
-        return self.kind == "NotImplementedError" and not self.message
+        """Whether a stub's bare ``raise NotImplementedError`` was met; ``message`` is the stub's name."""
+        return self.kind == "Unwritten"
 
 
 class StudentGone(Exception):
@@ -167,6 +167,10 @@ class Hidden:
     def mutant(self, exercise: str, title: str, old: str, new: str) -> None:
         """Register a typical wrong answer as a replacement in the reference's source."""
         self.mutants.append(Mutant(exercise, title, old, new))
+
+    def mistakes(self, exercise: str, *rows: tuple[str, str, str]) -> None:
+        """Register typical wrong answers: title, text of the reference, what stands in its place."""
+        self.mutants += [Mutant(exercise, *row) for row in rows]
 
     def damage(self, exercise: str, title: str) -> Callable:
         """Register the decorated function, which spoils the reference's weights, as a wrong answer."""
