@@ -164,10 +164,6 @@ class Hidden:
 
         return register
 
-    def mutant(self, exercise: str, title: str, old: str, new: str) -> None:
-        """Register a typical wrong answer as a replacement in the reference's source."""
-        self.mutants.append(Mutant(exercise, title, old, new))
-
     def mistakes(self, exercise: str, *rows: tuple[str, str, str]) -> None:
         """Register typical wrong answers: title, text of the reference, what stands in its place."""
         self.mutants += [Mutant(exercise, *row) for row in rows]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gmtools.grading import advice
 from gmtools.grading.calls import Student
 from gmtools.grading.lab import (
     Check,
@@ -24,11 +25,22 @@ GONE = {
     "too many": "Не е проверено: изпълнението вече се срина няколко пъти в това упражнение.",
 }
 UNWRITTEN = "Функцията още не е написана."
+UNWRITTEN_BELOW = "Функцията вика „{0}“, която още не е написана: първо решете нейното упражнение."
 WEIGHTS = {
+    "NotTrained": "Още няма „{0}“. Решете упражненията преди него и изпълнете клетката, която го обучава.",
+    "NoModule": "„{0}“ трябва да е обучен модул (nn.Module) или речник от тензори.",
     "NoWeights": "Няма предадени тегла на „{0}“. Обучете модула и изпълнете клетката за предаване; "
     "предава се архивът, който тя записва.",
     "BadWeights": "Теглата на „{0}“ не могат да бъдат прочетени: очаква се файл safetensors с "
     "тензори от реални числа.",
+}
+STATUS = {
+    "Missing": "missing",
+    "Unrun": "missing",
+    "NoWeights": "missing",
+    "NotTrained": "missing",
+    "SyntaxError": "syntax",
+    "IndentationError": "syntax",
 }
 
 
@@ -40,14 +52,21 @@ def _place(error: StudentError) -> str:
 def explain(error: StudentError, exercise: str) -> str:
     """The student's own exception, in words, with the line in their own cell."""
     if error.unwritten:
-        return UNWRITTEN
+        return UNWRITTEN if error.message in ("", exercise) else UNWRITTEN_BELOW.format(error.message)
+    if error.kind == "Unrun":
+        return (
+            f"Няма „{exercise}“. Изпълнена ли е клетката, която го дефинира, и така ли е написано името? "
+            "След рестартиране всички клетки се изпълняват отново, отгоре надолу."
+        )
     if error.kind == "Missing":
         return f"Не е намерено определение на „{exercise}“. Името трябва да е точно това."
-    if error.kind == "SyntaxError":
-        return f"Клетката не е валиден Python{_place(error)}: {error.message}"
+    if error.kind in ("SyntaxError", "IndentationError"):
+        said = f"Клетката не е валиден Python{_place(error)}: {error.message.rstrip('.')}."
+        return f"{said} {advice.on_error('SyntaxError', error.message)}".rstrip()
     if error.kind in WEIGHTS:
         return WEIGHTS[error.kind].format(exercise)
-    return f"Вашият код хвърли {error.kind}{_place(error)}: {error.message}"
+    said = f"Кодът ви спря с {error.kind}{_place(error)}: {error.message.rstrip('.')}."
+    return f"{said} {advice.on_error(error.kind, error.message)}".rstrip()
 
 
 def run_check(check: Check, exercise: str, student: Student, seed: int) -> dict[str, Any]:
@@ -77,7 +96,8 @@ def run_check(check: Check, exercise: str, student: Student, seed: int) -> dict[
     except Exception as error:  # the check itself is at fault: a person must look
         return result | {
             "status": "broken check",
-            "message": "Проверката не успя; преподавателят ще я прегледа.",
+            "message": "Самата проверка се провали и грешката не е ваша. Кажете на преподавателя.",
+            "hint": "",
             "detail": f"{type(error).__name__}: {error}"[:500],
         }
     return result | {"status": "passed", "earned": check.points}
@@ -86,12 +106,12 @@ def run_check(check: Check, exercise: str, student: Student, seed: int) -> dict[
 def _error_result(error: StudentError, exercise: str, hidden: bool) -> dict[str, Any]:
     place = {"cell": error.cell, "line": error.line}
     if error.unwritten:
-        return {"status": "unwritten", "message": UNWRITTEN, **place}
+        return {"status": "unwritten", "message": UNWRITTEN if hidden else explain(error, exercise), **place}
     if hidden and not error.loading:
         # Type and message are the student's to choose and could carry the inputs out: say only where it
         # arose.
-        return {"status": "error", "message": f"Вашият код хвърли изключение{_place(error)}.", **place}
-    status = {"Missing": "missing", "NoWeights": "missing", "SyntaxError": "syntax"}.get(error.kind, "error")
+        return {"status": "error", "message": f"Кодът ви спря с изключение{_place(error)}.", **place}
+    status = STATUS.get(error.kind, "error")
     return {"status": status, "message": explain(error, exercise), "hint": "", **place}
 
 

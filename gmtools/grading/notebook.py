@@ -1,23 +1,24 @@
 """What a student's notebook calls: open the lab, check an exercise, hand the work in."""
 
-import html
 import json
 import re
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from gmtools.grading import handed_in, intake, links, marks
+from gmtools.grading import handed_in, intake, links, marks, slicer
 from gmtools.grading.calls import Call, Outcome, Student, perform_in
+from gmtools.grading.feedback import SIGNS, Feedback, show
 from gmtools.grading.lab import Exercise, Lab, StudentError, load_public
 from gmtools.grading.reader import code_cells, notebook_of
 from gmtools.grading.worker import LoadedNotebook, described
 
 SEED = 0
-SIGNS = {"passed": "✔", "unwritten": "…", "missing": "…"}
 
 
 class NamespaceStudent(Student):
@@ -29,17 +30,30 @@ class NamespaceStudent(Student):
 
     def weights(self, name: str) -> dict[str, Tensor]:
         if name not in self._namespace:
-            return handed_in.none(name)
-        return handed_in.weights_of(self._namespace[name], name)
+            raise StudentError("NotTrained", name)
+        try:
+            return handed_in.weights_of(self._namespace[name], name)
+        except StudentError:
+            raise StudentError("NoModule", name) from None
 
     def perform(self, call: Call) -> Outcome:
         if call.of is None and call.name not in self._namespace:
-            raise StudentError("Missing", call.name)
+            raise _absent(self._namespace, call.name)
         try:
             return perform_in(self._namespace, self._kept, call)
         except Exception as error:
             found = described(error)
             raise StudentError(found.kind, found.message, None, _live_line(error)) from None
+
+
+def _absent(namespace: dict[str, Any], name: str) -> StudentError:
+    """Why the notebook has no such name: the cell that was to define it is no Python, or was not run."""
+    defines = re.compile(rf"^\s*(def|class)\s+{re.escape(name)}\b", re.M)
+    cells = [source for source in namespace.get("In", []) if defines.search(source)]
+    broken = slicer.statements(cells[-1:])[1]
+    if broken:
+        return StudentError("SyntaxError", broken[0].message, None, broken[0].line)
+    return StudentError("Unrun", name)
 
 
 def _live_line(error: Exception) -> int | None:
@@ -51,70 +65,6 @@ def _live_line(error: Exception) -> int | None:
             lines.append(step.tb_lineno)
         step = step.tb_next
     return lines[-1] if lines else None
-
-
-class Feedback:
-    """What the checks of one exercise found; shows itself in a notebook."""
-
-    def __init__(self, exercise: Exercise, result: dict[str, Any]):
-        self._exercise, self._result = exercise, result
-        self.passed = result["status"] == "passed"
-
-    def _headline(self) -> str:
-        done = sum(c["status"] == "passed" for c in self._result["checks"])
-        count = len(self._result["checks"])
-        if self._result["status"] in ("unwritten", "missing"):
-            return f"{self._exercise.title}: {self._result['checks'][0]['message']}"
-        if self.passed:
-            return f"{self._exercise.title}: всички открити проверки минават ({count} от {count})."
-        return f"{self._exercise.title}: минали открити проверки – {done} от {count}."
-
-    def _lines(self) -> list[tuple[str, str, str]]:
-        if self._result["status"] in ("unwritten", "missing"):
-            return []
-        return [
-            (
-                SIGNS.get(c["status"], "✘"),
-                c["title"],
-                "" if c["status"] == "passed" else f"{c['message']} {c['hint']}".strip(),
-            )
-            for c in self._result["checks"]
-        ]
-
-    def _see(self) -> str:
-        return "" if self.passed else f"Вижте глава {links.chapter_number(self._exercise.chapter)}"
-
-    def __repr__(self) -> str:
-        lines = [self._headline()]
-        for sign, title, text in self._lines():
-            lines += [f"  {sign} {title}"] + ([f"      {text}"] if text else [])
-        return "\n".join(
-            lines + ([f"  {self._see()}: {links.chapter_url(self._exercise.chapter)}"] if self._see() else [])
-        )
-
-    def _repr_html_(self) -> str:
-        colour = "#2e7d32" if self.passed else "#b26a00"
-        rows = "".join(
-            f"<li style='margin:.2em 0'>{sign} {html.escape(title)}"
-            + (f"<br><span style='opacity:.85'>{html.escape(text)}</span>" if text else "")
-            + "</li>"
-            for sign, title, text in self._lines()
-        )
-        see = f"<p><a href='{html.escape(links.chapter_url(self._exercise.chapter))}'>{self._see()}</a></p>"
-        return (
-            f"<div style='border-left:4px solid {colour};padding:.2em "
-            f"1em'><b>{html.escape(self._headline())}</b>"
-            f"<ul style='list-style:none;padding-left:0'>{rows}</ul>{see if self._see() else ''}</div>"
-        )
-
-
-def _show(thing: object) -> None:
-    try:
-        from IPython.display import display
-
-        display(thing)
-    except ImportError:
-        print(thing)
 
 
 class OpenLab:
@@ -134,8 +84,25 @@ class OpenLab:
     def check(self, name: str) -> bool:
         exercise = self._lab.exercises[name]
         feedback = Feedback(exercise, marks.run_exercise(exercise, NamespaceStudent(self._live()), SEED))
-        _show(feedback)
+        show(feedback)
         return feedback.passed
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Around a training: a loss that is not finite ends it with a sentence instead of a traceback."""
+        try:
+            yield
+        except FloatingPointError as error:
+            found = re.search(r"loss is (\S+) at step (\d+)", str(error))
+            what = (
+                f"на стъпка {found[2]} загубата стана {found[1]}" if found else "загубата не е крайно число"
+            )
+            print(
+                f"Обучението спря: {what}.\n"
+                "Пресметнете загубата за един пакет от данните и вижте коя нейна част първа не е крайна. "
+                "Най-често е логаритъм\nот нула или от отрицателно число, exp на голямо число или твърде "
+                "голямо lr."
+            )
 
     def submit(self, number: str, name: str = "", folder: str = ".") -> None:
         """Write what was run in this notebook as ``<lab>-<number>.ipynb`` (with trained weights: as a zip),
@@ -165,32 +132,56 @@ class OpenLab:
             try:
                 found[name] = live.weights(name)
             except StudentError as error:
-                print(marks.explain(error, name))
+                if error.kind != "NotTrained":  # that one the report says
+                    print(marks.explain(error, name))
         return found
 
     def _report(self, path: Path) -> None:
         submission = intake.find(path)[0]
         cells = code_cells(submission.read())
-        results = [_in_isolation(e, cells, submission) for e in self._lab.exercises.values()]
+        with _as_in_the_grader():
+            results = [_in_isolation(e, cells, submission) for e in self._lab.exercises.values()]
         answers = handed_in.answers(cells, list(self._lab.questions))
         print(f"Записано: {path.name}. Така го вижда оценителят, в чиста среда:")
         for result in results:
-            done = sum(c["status"] == "passed" for c in result["checks"])
-            note = (
-                "готово"
-                if result["status"] == "passed"
-                else f"минали проверки – {done} от {len(result['checks'])}"
-            )
-            print(f"  {SIGNS.get(result['status'], '✘')} {result['name']}: {note}")
+            print(f"  {SIGNS.get(result['status'], '✘')} {result['name']}: {_note(result)}")
         for name, answer in answers.items():
             print(f"  ✔ {name}: {len(answer.split())} думи" if answer else f"  … {name}: няма отговор")
-        if all(r["status"] == "passed" for r in results):
-            print("Всички упражнения са налице. Предайте този файл.")
+        unanswered = [name for name, answer in answers.items() if not answer]
+        if any(r["status"] != "passed" for r in results):
+            print("Има недовършени упражнения. Файлът може да се предаде и така, или да се запише отново.")
+        elif unanswered:
+            print(f"Всички упражнения са налице. Без отговор: {', '.join(unanswered)}.")
         else:
-            print(
-                "Има недовършени упражнения. Файлът може да се предаде и така, или да се запише отново "
-                "по-късно."
-            )
+            print("Всички упражнения са налице. Предайте този файл.")
+
+
+def _note(result: dict[str, Any]) -> str:
+    """How an exercise stands in the file that was written, in a line."""
+    checks = result["checks"]
+    failed = [c for c in checks if c["status"] != "passed"]
+    if not failed:
+        return "готово"
+    if failed[0]["status"] in ("unwritten", "missing"):
+        return failed[0]["message"]
+    return f"минали проверки – {len(checks) - len(failed)} от {len(checks)}. {failed[0]['message']}"
+
+
+_grading = False
+
+
+@contextmanager
+def _as_in_the_grader() -> Iterator[None]:
+    """The grader has no screen, and no checks to run: where a lab's own cells are needed, they do nothing."""
+    from IPython.utils.capture import capture_output
+
+    global _grading
+    _grading = True
+    try:
+        with capture_output():
+            yield
+    finally:
+        _grading = False
 
 
 class _Unloadable(Student):
@@ -203,7 +194,13 @@ class _Unloadable(Student):
 
 class _Weights(Student):
     def __init__(self, submission: intake.Submission):
-        self.weights = submission.weights
+        self._submission = submission
+
+    def weights(self, name: str) -> dict[str, Tensor]:
+        try:
+            return self._submission.weights(name)
+        except StudentError as error:
+            raise StudentError("NotTrained", name) if error.kind == "NoWeights" else error from None
 
 
 def _in_isolation(exercise: Exercise, cells: list[str], submission: intake.Submission) -> dict[str, Any]:
@@ -228,6 +225,8 @@ def open_lab(key: str) -> OpenLab:
     Args:
         key: the lab's folder name, for example ``1-elbo``.
     """
+    if _grading:
+        raise RuntimeError("there is no lab in the grader")
     here = Path.cwd()
     places = [here, *(parent / "labs" / key for parent in (here, *here.parents))]
     for place in places:

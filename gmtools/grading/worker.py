@@ -12,6 +12,12 @@ MAX_MESSAGE = 400
 CELL_PREFIX = slicer.cell_name(0)[:-2]
 
 
+def _stub(error: BaseException) -> str:
+    """The function or class that raised: the innermost frame's."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return frames[-1].f_code.co_qualname.partition(".")[0][:80] if frames else ""
+
+
 def _place(error: BaseException) -> tuple[int | None, int | None]:
     """Cell and line of the innermost frame that is the student's own."""
     if isinstance(error, SyntaxError):
@@ -33,6 +39,8 @@ def described(error: BaseException) -> StudentError:
         cell, line = _place(error)
     except BaseException:
         cell, line = None, None
+    if type(error) is NotImplementedError and not message:  # torch's own come with a message
+        return StudentError("Unwritten", _stub(error), cell, line)
     return StudentError(type(error).__name__[:80], message, cell, line)
 
 

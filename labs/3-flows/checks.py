@@ -16,37 +16,41 @@ from gmtools.training import seeded
 
 lab = Lab("3-flows", title="Лаборатория 3. Нормализиращи потоци, слой по слой")
 
-CHAPTER = "5-posteriors/55-change-of-variables"
+SEQUENCE = "5-posteriors/56-sequences-of-transformations"
+POSTERIOR = "5-posteriors/57-flows-as-posteriors"
+LAYERS = "5-posteriors/58-choice-of-transformation"
 DOUBLE = {"dtype": torch.float64}
 
 constraint = lab.exercise(
-    "planar_constraint", title="Упражнение 1. Кога планарният слой е обратим", points=8, chapter=CHAPTER
+    "planar_constraint", title="Упражнение 1. Кога планарният слой е обратим", points=8, chapter=SEQUENCE
 )
 planar = lab.exercise(
-    "planar", title="Упражнение 2. Планарният слой и неговият якобиан", points=9, chapter=CHAPTER
+    "planar", title="Упражнение 2. Планарният слой и неговият якобиан", points=9, chapter=SEQUENCE
 )
 coupling = lab.exercise(
-    "coupling", title="Упражнение 3. Свързващ слой, от шум към данни", points=9, chapter=CHAPTER
+    "coupling", title="Упражнение 3. Свързващ слой, от шум към данни", points=9, chapter=LAYERS
 )
 inverse = lab.exercise(
-    "coupling_inverse", title="Упражнение 4. Свързващ слой, от данни към шум", points=8, chapter=CHAPTER
+    "coupling_inverse", title="Упражнение 4. Свързващ слой, от данни към шум", points=8, chapter=LAYERS
 )
 masks = lab.exercise(
-    "made_masks", title="Упражнение 5. Маски, които крият бъдещето", points=10, chapter=CHAPTER
+    "made_masks", title="Упражнение 5. Маски, които крият бъдещето", points=10, chapter=LAYERS
 )
 forward = lab.exercise(
-    "flow_forward", title="Упражнение 6. Слой след слой, от шум към данни", points=8, chapter=CHAPTER
+    "flow_forward", title="Упражнение 6. Слой след слой, от шум към данни", points=8, chapter=SEQUENCE
 )
-density = lab.exercise("flow_log_prob", title="Упражнение 7. Плътността на потока", points=9, chapter=CHAPTER)
+density = lab.exercise(
+    "flow_log_prob", title="Упражнение 7. Плътността на потока", points=9, chapter=SEQUENCE
+)
 bound = lab.exercise(
-    "planar_elbo", title="Упражнение 8. Потокът като апостериорно разпределение", points=9, chapter=CHAPTER
+    "planar_elbo", title="Упражнение 8. Потокът като апостериорно разпределение", points=9, chapter=POSTERIOR
 )
 
 moons = lab.exercise(
-    "moons", title="Обучение А. Поток върху двата полумесеца", points=12, chapter=CHAPTER, trained=True
+    "moons", title="Обучение А. Поток върху двата полумесеца", points=12, chapter=LAYERS, trained=True
 )
 posterior = lab.exercise(
-    "posterior", title="Обучение Б. Апостериорният банан", points=8, chapter=CHAPTER, trained=True
+    "posterior", title="Обучение Б. Апостериорният банан", points=8, chapter=POSTERIOR, trained=True
 )
 lab.question("answer_1", title="Въпрос 1. Колко плътност остава между полумесеците?", points=5)
 lab.question("answer_2", title="Въпрос 2. Коя посока е нужна за обучение?", points=5)
@@ -246,7 +250,7 @@ def paths(found: list[torch.Tensor]) -> torch.Tensor:
     """How many ways lead from input j to output i: (D, D)."""
     total = torch.eye(found[0].shape[1])
     for mask in found:
-        total = mask @ total
+        total = mask.float() @ total
     return total
 
 
