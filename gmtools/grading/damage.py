@@ -4,12 +4,22 @@ Each is a function from the reference's weights to others, to be registered by `
 ``hidden.alternative``.
 """
 
+import re
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 Weights = dict[str, Tensor]
+
+
+def last_number(weights: Weights) -> int:
+    """The largest number of a layer in the names, as of ``2.weight`` or ``layers.2.weight``.
+
+    >>> last_number({"layers.0.weight": torch.ones(1), "layers.10.weight": torch.ones(1)})
+    10
+    """
+    return max(int(re.search(r"\d+", name)[0]) for name in weights)
 
 
 def untrained(weights: Weights) -> Weights:

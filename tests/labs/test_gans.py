@@ -28,8 +28,8 @@ def generator():
 def test_newtons_ratio_is_the_minimum(generator):
     h_p = 1 + torch.randn(30, 3, generator=generator, **DOUBLE)
     h_q = torch.randn(50, 3, generator=generator, **DOUBLE)
-    w = hidden.true_logistic_ratio(h_p, h_q, 0.1).requires_grad_()
-    loss = hidden.true_discriminator_loss(h_p @ w, h_q @ w) + 0.05 * w @ w
+    w = hidden.logistic_ratio.true_logistic_ratio(h_p, h_q, 0.1).requires_grad_()
+    loss = hidden.discriminator_loss.true_discriminator_loss(h_p @ w, h_q @ w) + 0.05 * w @ w
     assert torch.autograd.grad(loss, w)[0].norm() < 1e-10
     assert public.slope_of_objective(w.detach(), h_p, h_q, 0.1).norm() < 1e-10
 
@@ -37,7 +37,7 @@ def test_newtons_ratio_is_the_minimum(generator):
 def test_numerical_slopes_agree_with_autograd(generator):
     critic = public.random_critic(generator, 3, **DOUBLE)
     x = torch.randn(5, 3, generator=generator, **DOUBLE)
-    expected = hidden.true_penalty(critic, x, 0.7)
+    expected = hidden.gradient_penalty.true_penalty(critic, x, 0.7)
     assert torch.allclose((public.numerical_slopes(critic, x) - 0.7).square().mean(), expected, atol=1e-8)
 
 
@@ -74,7 +74,7 @@ def test_what_is_no_generator_is_refused_in_words(weights, generator):
 
 def metrics(x, monkeypatch):
     """The three metrics, in the order of the checks, of a generator that draws ``x``, 8000 points."""
-    monkeypatch.setattr(hidden.public, "drawn", lambda weights, generator, count=8000: x[:count])
+    monkeypatch.setattr(hidden.common.public, "drawn", lambda weights, generator, count=8000: x[:count])
     return [metric.measure({}) - metric.threshold for metric in hidden.hidden.metrics]
 
 

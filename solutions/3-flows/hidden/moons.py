@@ -39,24 +39,20 @@ def moons_likelihood(weights):
     return -public.held_out_nll(public.rebuilt_flow(weights), torch.Generator().manual_seed(0))
 
 
-def last_of(weights) -> int:
-    """The number of the last network."""
-    return max(int(name.partition(".")[0]) for name in weights)
-
-
 hidden.damage("moons", "преди обучението")(damage.untrained)
 hidden.damage("moons", "потокът не прави нищо")(damage.scaled(0.0))
 
 
 @hidden.damage("moons", "слоевете в обратен ред")
 def layers_reversed(weights):
-    parts = {name: name.partition(".") for name in weights}
-    return {f"{last_of(weights) - int(k)}.{rest}": weights[name] for name, (k, _, rest) in parts.items()}
+    last, parts = damage.last_number(weights), {name: name.partition(".") for name in weights}
+    return {f"{last - int(k)}.{rest}": weights[name] for name, (k, _, rest) in parts.items()}
 
 
 @hidden.damage("moons", "последният слой липсва")
 def without_a_layer(weights):
-    return {name: value for name, value in weights.items() if int(name.partition(".")[0]) < last_of(weights)}
+    last = damage.last_number(weights)
+    return {name: value for name, value in weights.items() if not name.startswith(f"{last}.")}
 
 
 hidden.damage("moons", "NaN в теглата")(damage.not_a_number)
@@ -72,6 +68,6 @@ hidden.alternative("moons", "в двойна точност")(damage.in_double)
 
 @hidden.alternative("moons", "с два слоя в повече, които само обръщат реда")
 def with_idle_layers(weights):
-    last = last_of(weights)
+    last = damage.last_number(weights)
     idle = {name: 0 * value for name, value in weights.items() if name.startswith("0.")}
     return weights | {f"{last + k}.{name[2:]}": value for name, value in idle.items() for k in (1, 2)}

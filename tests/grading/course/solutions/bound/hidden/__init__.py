@@ -98,27 +98,24 @@ def kl_vectorised(student, generator):
     expect_close(student.gaussian_kl(large, large), true_kl(large, large), "")
 
 
-hidden.mutant("gaussian_kl", "няма ½", "0.5 * (logvar.exp()", "(logvar.exp()")
-hidden.mutant("gaussian_kl", "сменен знак", "return 0.5", "return -0.5")
-hidden.mutant(
+hidden.mistakes(
     "gaussian_kl",
-    "logvar е стандартно отклонение",
-    "logvar.exp() + mu**2 - 1 - logvar",
-    "logvar**2 + mu**2 - 1 - 2 * logvar.abs().log()",
+    ("няма ½", "0.5 * (logvar.exp()", "(logvar.exp()"),
+    ("сменен знак", "return 0.5", "return -0.5"),
+    (
+        "logvar е стандартно отклонение",
+        "logvar.exp() + mu**2 - 1 - logvar",
+        "logvar**2 + mu**2 - 1 - 2 * logvar.abs().log()",
+    ),
+    ("logvar е log σ", "logvar.exp() + mu**2 - 1 - logvar", "(2 * logvar).exp() + mu**2 - 1 - 2 * logvar"),
+    ("mean вместо sum", ".sum(dim=-1)", ".mean(dim=-1)"),
+    ("грешна ос", ".sum(dim=-1)", ".sum(dim=0)"),
+    ("сума по всичко", ".sum(dim=-1)", ".sum()"),
+    ("mu без квадрат", "mu**2", "mu.abs()"),
+    ("логаритъм от експонента", "- logvar)", "- (logvar.exp() + 1e-8).log())"),
+    ("прекъснат градиент", "logvar.exp()", "logvar.detach().exp()"),
+    ("променя аргумента", "logvar.exp() + mu**2", "logvar.exp() + mu.pow_(2)"),
 )
-hidden.mutant(
-    "gaussian_kl",
-    "logvar е log σ",
-    "logvar.exp() + mu**2 - 1 - logvar",
-    "(2 * logvar).exp() + mu**2 - 1 - 2 * logvar",
-)
-hidden.mutant("gaussian_kl", "mean вместо sum", ".sum(dim=-1)", ".mean(dim=-1)")
-hidden.mutant("gaussian_kl", "грешна ос", ".sum(dim=-1)", ".sum(dim=0)")
-hidden.mutant("gaussian_kl", "сума по всичко", ".sum(dim=-1)", ".sum()")
-hidden.mutant("gaussian_kl", "mu без квадрат", "mu**2", "mu.abs()")
-hidden.mutant("gaussian_kl", "логаритъм от експонента", "- logvar)", "- (logvar.exp() + 1e-8).log())")
-hidden.mutant("gaussian_kl", "прекъснат градиент", "logvar.exp()", "logvar.detach().exp()")
-hidden.mutant("gaussian_kl", "променя аргумента", "logvar.exp() + mu**2", "logvar.exp() + mu.pow_(2)")
 
 
 @hidden.alternative("gaussian_kl", "чрез torch.distributions")
@@ -201,22 +198,22 @@ def likelihood_broadcasts(student, generator):
 NAIVE = "(x * torch.sigmoid(logits).log() + (1 - x) * (1 - torch.sigmoid(logits)).log())"
 CLAMPED = NAIVE.replace("torch.sigmoid(logits)", "torch.sigmoid(logits).clamp(1e-6, 1 - 1e-6)")
 STABLE = "(x * logits - F.softplus(logits))"
-hidden.mutant("bernoulli_log_likelihood", "наивна формула", STABLE, NAIVE)
-hidden.mutant("bernoulli_log_likelihood", "отрязани вероятности", STABLE, CLAMPED)
-hidden.mutant(
+hidden.mistakes(
     "bernoulli_log_likelihood",
-    "вероятности вместо логаритми",
-    STABLE,
-    "(x * torch.sigmoid(logits) + (1 - x) * torch.sigmoid(-logits))",
-)
-hidden.mutant("bernoulli_log_likelihood", "сменен знак (загуба)", "return (x", "return -(x")
-hidden.mutant("bernoulli_log_likelihood", "няма член за x = 0", STABLE, "(x * F.logsigmoid(logits))")
-hidden.mutant("bernoulli_log_likelihood", "mean вместо sum", ".sum(dim=-1)", ".mean(dim=-1)")
-hidden.mutant("bernoulli_log_likelihood", "сума по dim=1", ".sum(dim=-1)", ".sum(dim=1)")
-hidden.mutant("bernoulli_log_likelihood", "сума по всичко", ".sum(dim=-1)", ".sum()")
-hidden.mutant("bernoulli_log_likelihood", "размяна на x и 1 − x", "x * logits", "(1 - x) * logits")
-hidden.mutant(
-    "bernoulli_log_likelihood", "прекъснат градиент", "softplus(logits)", "softplus(logits.detach())"
+    ("наивна формула", STABLE, NAIVE),
+    ("отрязани вероятности", STABLE, CLAMPED),
+    (
+        "вероятности вместо логаритми",
+        STABLE,
+        "(x * torch.sigmoid(logits) + (1 - x) * torch.sigmoid(-logits))",
+    ),
+    ("сменен знак (загуба)", "return (x", "return -(x"),
+    ("няма член за x = 0", STABLE, "(x * F.logsigmoid(logits))"),
+    ("mean вместо sum", ".sum(dim=-1)", ".mean(dim=-1)"),
+    ("сума по dim=1", ".sum(dim=-1)", ".sum(dim=1)"),
+    ("сума по всичко", ".sum(dim=-1)", ".sum()"),
+    ("размяна на x и 1 − x", "x * logits", "(1 - x) * logits"),
+    ("прекъснат градиент", "softplus(logits)", "softplus(logits.detach())"),
 )
 
 
@@ -333,20 +330,21 @@ def elbo_edges(student, generator):
 
 
 STD, MEAN, NOISE = "torch.exp(0.5 * logvar)", ".mean(dim=0)", "eps = torch.randn(K, *mu.shape,"
-hidden.mutant("elbo", "прибавя KL", "- gaussian_kl(mu, logvar)", "+ gaussian_kl(mu, logvar)")
-hidden.mutant("elbo", "без KL", " - gaussian_kl(mu, logvar)", "")
-hidden.mutant("elbo", "дисперсия вместо отклонение", STD, "torch.exp(logvar)")
-hidden.mutant("elbo", "сума вместо средно по K", MEAN, ".sum(dim=0)")
-hidden.mutant("elbo", "средно по обектите", MEAN, ".mean(dim=1)")
-hidden.mutant("elbo", "скаларна загуба", MEAN, ".mean()")
-hidden.mutant("elbo", "IWAE вместо ELBO", MEAN, ".logsumexp(dim=0).sub(math.log(K))")
-hidden.mutant("elbo", "sample вместо rsample", "decoder(z)", "decoder(z.detach())")
-hidden.mutant("elbo", "един шум за всички обекти", NOISE, "eps = torch.randn(K, 1, mu.shape[-1],")
-hidden.mutant("elbo", "един шум за всички K", NOISE, "eps = torch.zeros(K, 1, 1) + torch.randn(*mu.shape,")
-hidden.mutant("elbo", "без шум", "* eps", "* 0 * eps")
-hidden.mutant("elbo", "равномерен шум", "torch.randn(K", "torch.rand(K")
-hidden.mutant(
-    "elbo", "отрицателна ELBO (загуба)", "return bernoulli", "return gaussian_kl(mu, logvar) - bernoulli"
+hidden.mistakes(
+    "elbo",
+    ("прибавя KL", "- gaussian_kl(mu, logvar)", "+ gaussian_kl(mu, logvar)"),
+    ("без KL", " - gaussian_kl(mu, logvar)", ""),
+    ("дисперсия вместо отклонение", STD, "torch.exp(logvar)"),
+    ("сума вместо средно по K", MEAN, ".sum(dim=0)"),
+    ("средно по обектите", MEAN, ".mean(dim=1)"),
+    ("скаларна загуба", MEAN, ".mean()"),
+    ("IWAE вместо ELBO", MEAN, ".logsumexp(dim=0).sub(math.log(K))"),
+    ("sample вместо rsample", "decoder(z)", "decoder(z.detach())"),
+    ("един шум за всички обекти", NOISE, "eps = torch.randn(K, 1, mu.shape[-1],"),
+    ("един шум за всички K", NOISE, "eps = torch.zeros(K, 1, 1) + torch.randn(*mu.shape,"),
+    ("без шум", "* eps", "* 0 * eps"),
+    ("равномерен шум", "torch.randn(K", "torch.rand(K"),
+    ("отрицателна ELBO (загуба)", "return bernoulli", "return gaussian_kl(mu, logvar) - bernoulli"),
 )
 
 

@@ -6,16 +6,20 @@ from torch import nn
 from gmtools.grading import Hidden
 
 hidden = Hidden()
-hidden.mutant("Affine", "грешен знак при обръщането", "(x - self.shift)", "(x + self.shift)")
-hidden.mutant("Affine", "теглата не се обучават", "nn.Parameter(torch.zeros(dim))", "torch.zeros(dim)")
-hidden.mutant(
-    "Affine", "без логаритъм от детерминантата", "self.log_scale.sum().expand(len(z))", "z.sum() * 0"
+hidden.mistakes(
+    "Affine",
+    ("грешен знак при обръщането", "(x - self.shift)", "(x + self.shift)"),
+    ("теглата не се обучават", "nn.Parameter(torch.zeros(dim))", "torch.zeros(dim)"),
+    ("без логаритъм от детерминантата", "self.log_scale.sum().expand(len(z))", "z.sum() * 0"),
+    ("не пази размера", "self.dim = dim", "pass"),
 )
-hidden.mutant("Affine", "не пази размера", "self.dim = dim", "pass")
-hidden.mutant("ascend", "слиза", "x + step", "x - step")
-hidden.mutant("ascend", "една стъпка", "range(steps)", "range(1)")
-hidden.mutant("ascend", "без градиент", "score(x)", "score(x.detach()).detach()")
-hidden.mutant("ascend", "на място", "x = x + step * score(x)", "x += step * score(x)")
+hidden.mistakes(
+    "ascend",
+    ("слиза", "x + step", "x - step"),
+    ("една стъпка", "range(steps)", "range(1)"),
+    ("без градиент", "score(x)", "score(x.detach()).detach()"),
+    ("на място", "x = x + step * score(x)", "x += step * score(x)"),
+)
 
 
 @hidden.alternative("ascend", "чрез add")
