@@ -45,7 +45,9 @@ def jacobian(net, x):
     return found.reshape(-1, pixels, pixels).abs().sum(0)
 
 
-@pytest.mark.parametrize("net_of", [solution.pixel_logits, hidden.true_logits], ids=["student", "hidden"])
+@pytest.mark.parametrize(
+    "net_of", [solution.pixel_logits, hidden.pixel_logits.true_logits], ids=["student", "hidden"]
+)
 def test_no_path_from_the_future_by_autograd(net_of, generator):
     layers = public.random_layers(generator, 4, dtype=torch.float64)
     slope = jacobian(lambda x: net_of(x, layers), torch.rand(1, 4, 5, generator=generator).double())
@@ -90,7 +92,7 @@ def test_the_true_likelihood_and_the_bits_are_those_of_the_library(generator):
 def test_weights_that_read_the_pixel_itself_are_nearly_free_without_masks_and_worthless_with_them(
     reference, generator, monkeypatch
 ):
-    weights = hidden.peeking(reference)
+    weights = hidden.pixelcnn.peeking(reference)
     x = public.images(digits().test, generator)
     assert public.held_out_bits(weights, digits().test, generator) > 2
     monkeypatch.setattr(solution, "causal_mask", lambda kind, size: torch.ones(size, size))
@@ -137,7 +139,7 @@ def test_codes_of_all_messages_are_prefix_free_short_and_decoded(generator):
     codes = [solution.encode(message, freq) for message in messages]
     assert sum(2.0 ** -len(code) for code in codes) <= 1  # Kraft
     for message, code in zip(messages, codes, strict=True):
-        assert code == hidden.true_code(message, freq)
+        assert code == hidden.decode.true_code(message, freq)
         assert len(code) < public.ideal_length(message, freq) + 2
         assert torch.equal(solution.decode(code, lambda past: freq[len(past)], 4), message)
 
@@ -145,7 +147,7 @@ def test_codes_of_all_messages_are_prefix_free_short_and_decoded(generator):
 def test_words_of_dyadic_frequencies_are_the_shortest_codes(generator):
     symbols = torch.randint(0, 3, (20,), generator=generator)
     rows = public.dyadic_rows(symbols.tolist())
-    assert hidden.true_code(symbols, torch.stack(rows)) == public.dyadic_code(symbols.tolist(), rows)
+    assert hidden.decode.true_code(symbols, torch.stack(rows)) == public.dyadic_code(symbols.tolist(), rows)
 
 
 def test_images_survive_compression_with_the_reference_model(reference, generator):
