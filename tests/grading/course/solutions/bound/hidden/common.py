@@ -1,0 +1,5 @@
+"""What the exercises share: where they register."""
+
+from gmtools.grading import Hidden
+
+hidden = Hidden()
