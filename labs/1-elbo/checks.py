@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from gmtools.data import digits
-from gmtools.grading import Lab, expect, expect_close, expect_gradients, expect_mean, expect_tensor
+from gmtools.grading import Lab, bulgarian, expect, expect_close, expect_gradients, expect_mean, expect_tensor
 from gmtools.grading.lab import WrongForm
 from gmtools.grading.rebuild import mlp_from
 from gmtools.inference import iwae as iwae_of
@@ -451,11 +451,8 @@ def held_out_bound(weights: dict, x: torch.Tensor, generator, count: int = 200) 
 
 def expect_bound(weights: dict, x: torch.Tensor, generator, least: float) -> None:
     bound = held_out_bound(weights, x, generator)
-    text = f"{bound:.2f}".replace(".", ",").replace("-", "−")
-    expect(
-        bound >= least,
-        f"Границата е {text} ната на изображение, а е нужно поне {least:g}.".replace("-", "−"),
-    )
+    text = f"{bulgarian(bound, 2)} ната на изображение, а е нужно поне {bulgarian(least, 1)}"
+    expect(bound >= least, f"Границата е {text}.")
 
 
 @trained.check(

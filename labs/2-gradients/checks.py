@@ -10,6 +10,7 @@ from torch.distributions import Bernoulli
 from gmtools.data import digits
 from gmtools.grading import (
     Lab,
+    bulgarian,
     expect,
     expect_close,
     expect_gradients,
@@ -428,7 +429,7 @@ def held_out_bound(weights: dict, x: torch.Tensor, generator, count: int = 10) -
 
 def expect_bound(weights: dict, x: torch.Tensor, generator, least: float) -> None:
     bound = held_out_bound(weights, x, generator)
-    text = f"{bound:.2f} ната на изображение, а е нужно поне {least:g}".replace("-", "−").replace(".", ",")
+    text = f"{bulgarian(bound, 2)} ната на изображение, а е нужно поне {bulgarian(least, 1)}"
     expect(bound >= least, f"Границата е {text}.")
 
 

@@ -9,7 +9,8 @@ from torch.func import jacrev, vmap
 
 from gmtools.data import TwoMoons
 from gmtools.flows import AffineMap, Compose, Coupling, Flow, Permute, standard_normal
-from gmtools.grading import Failed, Lab, expect, expect_close, expect_tensor, expect_tensors
+from gmtools.grading import Failed, Lab, bulgarian, expect, expect_close, expect_tensor, expect_tensors
+from gmtools.grading.inputs import DOUBLE
 from gmtools.grading.lab import WrongForm
 from gmtools.grading.rebuild import mlp_from
 from gmtools.training import seeded
@@ -19,7 +20,6 @@ lab = Lab("3-flows", title="Лаборатория 3. Нормализиращи
 SEQUENCE = "5-posteriors/56-sequences-of-transformations"
 POSTERIOR = "5-posteriors/57-flows-as-posteriors"
 LAYERS = "5-posteriors/58-choice-of-transformation"
-DOUBLE = {"dtype": torch.float64}
 
 constraint = lab.exercise(
     "planar_constraint", title="Упражнение 1. Кога планарният слой е обратим", points=8, chapter=SEQUENCE
@@ -343,8 +343,9 @@ def integrates_to_one(student, generator):
     side = torch.linspace(-14, 14, 281, **DOUBLE)
     log_q = expect_tensor(student.flow_log_prob(torch.cartesian_prod(side, side), nets), (281**2,))
     total = log_q.exp().sum().item() * 0.1**2
-    text = f"{total:.3f}".replace(".", ",")
-    expect(abs(total - 1) < 0.01, f"Интегралът от плътността по равнината е {text}, а трябва да е 1.")
+    expect(
+        abs(total - 1) < 0.01, f"Интегралът от плътността по равнината е {bulgarian(total)}, а трябва да е 1."
+    )
     centre = log_q[281 * 140 + 140].item() + math.log(2 * math.pi)
     expect(abs(centre) > 1e-3, "Плътността е тази на N(0, I): минава ли x през слоевете?")
 
@@ -442,10 +443,6 @@ def rebuilt_flow(weights: dict) -> Flow:
         layer.net = mlp_from(weights, str(index), 1, 2)
         layers += [layer, Permute([1, 0])]
     return Flow(standard_normal(2, torch.zeros(1, **DOUBLE)), Compose(*layers))
-
-
-def bulgarian(value: float, digits: int = 3) -> str:
-    return f"{value:.{digits}f}".replace(".", ",").replace("-", "−")
 
 
 def held_out_nll(flow: Flow, generator, count: int = 10_000) -> float:

@@ -11,6 +11,7 @@ from gmtools.data import EightGaussians
 from gmtools.evaluation import modes_covered
 from gmtools.grading import (
     Lab,
+    bulgarian,
     expect,
     expect_close,
     expect_gradients,
@@ -18,13 +19,13 @@ from gmtools.grading import (
     expect_tensor,
     expect_tensors,
 )
+from gmtools.grading.inputs import DOUBLE
 from gmtools.grading.lab import WrongForm
 from gmtools.grading.rebuild import mlp_from
 from gmtools.training import seeded
 
 RATIO = "6-comparison/65-density-ratio-by-bayes"
 GAN = "6-comparison/67-generative-adversarial-networks"
-DOUBLE = {"dtype": torch.float64}
 
 lab = Lab("4-gans", title="Лаборатория 4. Игра за двама")
 bayes = lab.exercise("log_ratio", title="Упражнение 1. Какво знае класификаторът", points=6, chapter=RATIO)
@@ -382,10 +383,6 @@ def nearest_alone(student, generator):
 
 LATENT, MODES, RADIUS = 2, 8, 0.6  # the radius is three standard deviations of a mode
 MAX_SIZE = 200_000
-
-
-def bulgarian(value, digits: int = 3) -> str:
-    return f"{float(value):.{digits}f}".replace(".", ",").replace("-", "−")
 
 
 def drawn(weights: dict, generator, count: int = 8000) -> torch.Tensor:

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.distributions import Categorical, Independent
 
 from gmtools.data import digits, jitter
-from gmtools.grading import Failed, Lab, expect, expect_close, expect_tensor
+from gmtools.grading import Failed, Lab, bulgarian, expect, expect_close, expect_tensor
+from gmtools.grading.inputs import DOUBLE
 from gmtools.grading.lab import WrongForm
 from gmtools.nets import MaskedConv2d
 from gmtools.training import seeded
@@ -19,7 +20,6 @@ lab = Lab("5-autoregressive", title="Лаборатория 5. Пиксел сл
 
 # The nearest chapters so far; those on slides 18 to 20 will say more.
 CHAIN, BITS = "3-inference/36-design-choices", "3-inference/39-variational-autoencoder"
-DOUBLE = {"dtype": torch.float64}
 LEVELS = 4
 PRECISION = 16
 
@@ -40,11 +40,6 @@ lab.question("answer_2", title="Въпрос 2. Кога сгъстяванет�
 
 
 # What the checks compare with ----------------------------------------------
-
-
-def bulgarian(value: float, digits: int = 3) -> str:
-    """A number as it is written in Bulgarian."""
-    return f"{value:.{digits}f}".replace("-", "−").replace(".", ",")
 
 
 def every_image(height: int, width: int, levels: int) -> Tensor:
