@@ -7,6 +7,7 @@ from torch import nn
 
 from gmtools.data import digits
 from gmtools.grading import Lab, bulgarian, expect, expect_close, expect_gradients, expect_mean, expect_tensor
+from gmtools.grading.inputs import random_linear
 from gmtools.grading.lab import WrongForm
 from gmtools.grading.rebuild import mlp_from
 from gmtools.inference import iwae as iwae_of
@@ -156,14 +157,6 @@ def large_logits(student, generator):
     )
 
 
-def linear_decoder(generator, d_z: int, d_x: int) -> nn.Sequential:
-    """A decoder z -> logits with random weights."""
-    layer = nn.Linear(d_z, d_x)
-    layer.weight = nn.Parameter(torch.randn(d_x, d_z, generator=generator))
-    layer.bias = nn.Parameter(torch.randn(d_x, generator=generator))
-    return nn.Sequential(layer)
-
-
 def log_likelihood_of(x, logits):
     """log p(x|z) on the checking side: x (D,), logits (..., D)."""
     return torch.distributions.Bernoulli(logits=logits).log_prob(x).sum(-1)
@@ -172,7 +165,7 @@ def log_likelihood_of(x, logits):
 def scalar_problem(generator):
     """A model with one-dimensional z: x, q's mean and log-variance, the decoder and its function of a grid
     of z."""
-    decoder = linear_decoder(generator, 1, 6)
+    decoder = random_linear(generator, 1, 6)
     x = torch.randint(0, 2, (6,), generator=generator).float()
     mu, logvar = torch.randn(2, generator=generator)
     weight, bias = decoder[0].weight.detach().double(), decoder[0].bias.detach().double()
@@ -232,7 +225,7 @@ def fresh_noise(student, generator):
     "число за обект.",
 )
 def tight_when_nothing_to_infer(student, generator):
-    decoder = linear_decoder(generator, 2, 5)
+    decoder = random_linear(generator, 2, 5)
     decoder[0].weight = nn.Parameter(torch.zeros(5, 2))
     x = torch.randint(0, 2, (7, 5), generator=generator).float()
     value = student.elbo(x, torch.zeros(7, 2), torch.zeros(7, 2), decoder, 3)
@@ -297,7 +290,7 @@ def drawn(mu, logvar, K, generator):
     hint="При mu = 0 и logvar = 0 е q(z|x) = p(z) и двете плътности се съкращават.",
 )
 def prior_as_proposal(student, generator):
-    decoder = linear_decoder(generator, 2, 5)
+    decoder = random_linear(generator, 2, 5)
     x, z = torch.randint(0, 2, (4, 5), generator=generator).float(), torch.randn(3, 4, 2, generator=generator)
     value = student.log_weights(x, z, torch.zeros(4, 2), torch.zeros(4, 2), decoder)
     expected = log_likelihood_of(x, decoder(z).detach())
@@ -329,7 +322,7 @@ def mean_weight(student, generator):
     hint="log w(z) = log p(x|z) + log p(z) − log q(z|x), сума по координатите. Всяко z си има тегло: (K, N).",
 )
 def difference_of_weights(student, generator):
-    decoder = linear_decoder(generator, 3, 4)
+    decoder = random_linear(generator, 3, 4)
     decoder[0].weight = nn.Parameter(torch.zeros(4, 3))
     x = torch.ones(2, 4)
     mu, logvar = torch.full((2, 3), 1.0), torch.full((2, 3), math.log(4.0))
@@ -383,13 +376,6 @@ def tiny_weights(student, generator):
     )
 
 
-def with_weights(layer: nn.Linear, generator, scale: float = 1.0) -> nn.Sequential:
-    """The layer with random weights, as a network."""
-    layer.weight = nn.Parameter(scale * torch.randn(layer.weight.shape, generator=generator))
-    layer.bias = nn.Parameter(scale * torch.randn(layer.bias.shape, generator=generator))
-    return nn.Sequential(layer)
-
-
 @loss.check(
     "загубата е −log p(x), когато скритите числа не казват нищо",
     points=2,
@@ -397,7 +383,7 @@ def with_weights(layer: nn.Linear, generator, scale: float = 1.0) -> nn.Sequenti
     "обект, а не сума.",
 )
 def nothing_to_hide(student, generator):
-    encoder, decoder = with_weights(nn.Linear(5, 4), generator, 0.0), linear_decoder(generator, 2, 5)
+    encoder, decoder = random_linear(generator, 5, 4, 0.0), random_linear(generator, 2, 5)
     decoder[0].weight = nn.Parameter(torch.zeros(5, 2))
     x = torch.randint(0, 2, (7, 5), generator=generator).float()
     value = student.vae_loss({"encoder": encoder, "decoder": decoder}, x)
@@ -411,7 +397,7 @@ def nothing_to_hide(student, generator):
     hint="Първата половина от изхода на енкодера е mu, втората – logvar. Границата има и двете си части.",
 )
 def is_minus_a_bound(student, generator):
-    encoder = with_weights(nn.Linear(6, 2), generator, 0.5)
+    encoder = random_linear(generator, 6, 2, 0.5)
     x, _, _, decoder, log_likelihood = scalar_problem(generator)
     mu, logvar = encoder(x).detach().tolist()
     log_evidence = integrate(lambda z: log_likelihood(z).exp(), 0.0, 1.0).log().item()

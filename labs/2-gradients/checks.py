@@ -18,6 +18,7 @@ from gmtools.grading import (
     expect_tensor,
     expect_tensors,
 )
+from gmtools.grading.inputs import random_linear
 from gmtools.grading.rebuild import mlp_from
 from gmtools.inference import iwae
 
@@ -355,13 +356,6 @@ def temperature_sharpens(student, generator):
     expect((hot - 1 / 3).abs().max().item() < 0.2, "При температура 100 векторите не са почти равномерни.")
 
 
-def linear(layer: nn.Linear, generator, scale: float = 1.0) -> nn.Sequential:
-    """The layer with random weights, as a network."""
-    layer.weight = nn.Parameter(scale * torch.randn(layer.weight.shape, generator=generator))
-    layer.bias = nn.Parameter(scale * torch.randn(layer.bias.shape, generator=generator))
-    return nn.Sequential(layer)
-
-
 def log_likelihood(x, logits):
     return Bernoulli(logits=logits).log_prob(x).sum(-1)
 
@@ -382,7 +376,7 @@ def exact_bound(encoder, decoder, x) -> tuple[torch.Tensor, torch.Tensor]:
     hint="Тук q е априорното (всеки бит с вероятност ½), а декодерът не гледа z. Загубата е средно за обект.",
 )
 def nothing_to_hide(student, generator):
-    encoder, decoder = linear(nn.Linear(5, 3), generator, 0.0), linear(nn.Linear(3, 5), generator)
+    encoder, decoder = random_linear(generator, 5, 3, 0.0), random_linear(generator, 3, 5)
     decoder[0].weight = nn.Parameter(torch.zeros(5, 3))
     x = torch.randint(0, 2, (7, 5), generator=generator).float()
     value = student.discrete_vae_loss({"encoder": encoder, "decoder": decoder}, x)
@@ -396,7 +390,7 @@ def nothing_to_hide(student, generator):
     hint="log p(x|z) + log p(z) − log q(z|x), със z от q. Всеки бит на априорното струва ln 2.",
 )
 def minus_elbo_on_average(student, generator):
-    encoder, decoder = linear(nn.Linear(6, 2), generator, 0.5), linear(nn.Linear(2, 6), generator)
+    encoder, decoder = random_linear(generator, 6, 2, 0.5), random_linear(generator, 2, 6)
     x = torch.randint(0, 2, (1, 6), generator=generator).float().expand(100, 6)
     parts = {"encoder": encoder, "decoder": decoder}
     values = [student.trace("discrete_vae_loss", parts, x, seed=i).value for i in range(30)]

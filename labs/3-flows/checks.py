@@ -10,7 +10,7 @@ from torch.func import jacrev, vmap
 from gmtools.data import TwoMoons
 from gmtools.flows import AffineMap, Compose, Coupling, Flow, Permute, standard_normal
 from gmtools.grading import Failed, Lab, bulgarian, expect, expect_close, expect_tensor, expect_tensors
-from gmtools.grading.inputs import DOUBLE
+from gmtools.grading.inputs import DOUBLE, random_weights
 from gmtools.grading.lab import WrongForm
 from gmtools.grading.rebuild import mlp_from
 from gmtools.training import seeded
@@ -163,12 +163,8 @@ def constant_net(shift, raw) -> nn.Sequential:
 
 def random_net(generator, d: int, scale: float = 0.5, dtype: torch.dtype = torch.float64) -> nn.Sequential:
     """A small network from half of the dimensions to shifts and raw log-scales of the other half."""
-    layers = [nn.Linear(d // 2, 8, dtype=dtype), nn.Linear(8, d, dtype=dtype)]
-    for layer in layers:
-        for name, value in list(layer.named_parameters()):
-            drawn = scale * torch.randn(value.shape, generator=generator, dtype=dtype)
-            setattr(layer, name, nn.Parameter(drawn))
-    return nn.Sequential(layers[0], nn.Tanh(), layers[1])
+    layers = nn.Linear(d // 2, 8, dtype=dtype), nn.Tanh(), nn.Linear(8, d, dtype=dtype)
+    return random_weights(nn.Sequential(*layers), generator, scale)
 
 
 @coupling.check(

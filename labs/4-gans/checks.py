@@ -19,7 +19,7 @@ from gmtools.grading import (
     expect_tensor,
     expect_tensors,
 )
-from gmtools.grading.inputs import DOUBLE
+from gmtools.grading.inputs import DOUBLE, random_weights
 from gmtools.grading.lab import WrongForm
 from gmtools.grading.rebuild import mlp_from
 from gmtools.training import seeded
@@ -222,10 +222,7 @@ def weights_are_complementary(student, generator):
 def random_critic(generator, d: int, width: int = 8, **options) -> nn.Sequential:
     """A critic of two layers with random weights: (N, d) to (N, 1)."""
     critic = nn.Sequential(nn.Linear(d, width, **options), nn.Tanh(), nn.Linear(width, 1, **options))
-    for layer in (critic[0], critic[2]):
-        layer.weight = nn.Parameter(torch.randn(layer.weight.shape, generator=generator, **options))
-        layer.bias = nn.Parameter(torch.randn(layer.bias.shape, generator=generator, **options))
-    return critic
+    return random_weights(critic, generator)
 
 
 def numerical_slopes(critic, x, step: float = 1e-5) -> torch.Tensor:

@@ -11,7 +11,7 @@ from torch.distributions import Categorical, Independent
 
 from gmtools.data import digits, jitter
 from gmtools.grading import Failed, Lab, bulgarian, expect, expect_close, expect_tensor
-from gmtools.grading.inputs import DOUBLE
+from gmtools.grading.inputs import DOUBLE, random_weights
 from gmtools.grading.lab import WrongForm
 from gmtools.nets import MaskedConv2d
 from gmtools.training import seeded
@@ -52,9 +52,7 @@ def small_net(generator, levels: int, **options) -> Callable[[Tensor], Tensor]:
     """A random autoregressive network, from images (N, 1, H, W) to logits (N, levels, H, W)."""
     layers = MaskedConv2d(1, 6, (5, 5), "A").to(**options), MaskedConv2d(6, levels, (3, 3), "B").to(**options)
     for layer in layers:
-        for parameter in layer.parameters():
-            drawn = torch.randn(parameter.shape, generator=generator, **options)
-            parameter.data = 0.7 * drawn / math.sqrt(layer.in_channels)
+        random_weights(layer, generator, 0.7 / math.sqrt(layer.in_channels))
     return lambda x: layers[1](torch.tanh(layers[0](x)))
 
 

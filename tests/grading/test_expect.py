@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gmtools.grading import Failed, bulgarian, damage, expect_close, expect_vectorised
-from gmtools.grading.inputs import DOUBLE, bits, normal
+from gmtools.grading.inputs import DOUBLE, bits, normal, random_linear, random_weights
 from gmtools.grading.lab import WrongForm
 from gmtools.grading.notebook import NamespaceStudent
 
@@ -62,3 +62,13 @@ def test_damages_keep_names_and_shapes_and_leave_the_reference_alone():
 
 def test_numbers_are_written_in_bulgarian():
     assert (bulgarian(-0.25, 2), bulgarian(1234.5, 1)) == ("−0,25", "1234,5")
+
+
+def test_random_weights_are_drawn_in_order_and_scaled():
+    layer = random_weights(torch.nn.Linear(3, 2).double(), torch.Generator().manual_seed(2), 0.5)
+    generator = torch.Generator().manual_seed(2)
+    for parameter in (layer.weight, layer.bias):
+        assert torch.equal(parameter, 0.5 * torch.randn(parameter.shape, generator=generator, **DOUBLE))
+        assert parameter.requires_grad
+    network = random_linear(torch.Generator().manual_seed(2), 3, 2, 0.5, **DOUBLE)
+    assert torch.equal(network[0].weight, layer.weight)

@@ -114,6 +114,15 @@ def test_a_forks_notebook_points_to_the_fork(lab, monkeypatch):
 
 
 @graded_lab
+def test_the_hidden_part_is_one_file_an_exercise(lab):
+    loaded, hidden = load_graded(lab)
+    parts = {path.stem for path in hidden_files(lab)} - {"__init__", "common"}
+    assert parts == loaded.exercises.keys() == {name for name, _ in hidden.checks}
+    for _, check in hidden.checks:
+        assert check.run.__code__.co_filename in map(str, hidden_files(lab)), check.title
+
+
+@graded_lab
 def test_students_get_no_answer_and_no_hidden_check(lab):
     given = json.dumps(solve.student_notebook(lab), ensure_ascii=False) + (lab / "checks.py").read_text()
     assert [secret for secret in handout.secrets(lab) if secret in given] == []

@@ -3,11 +3,10 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
 from gmtools.grading import expect, expect_mean, expect_no_loop, expect_tensor, expect_unchanged
-from gmtools.grading.inputs import DOUBLE, bits, normal
+from gmtools.grading.inputs import DOUBLE, bits, normal, random_linear
 
 from .common import hidden
 from .gaussian_kl import true_kl
@@ -29,9 +28,7 @@ def true_elbo(x, mu, logvar, decoder):
 
 def problem(generator, d_z=2, d_x=5, **options):
     """One data point, its q, and a linear decoder."""
-    decoder = nn.Sequential(nn.Linear(d_z, d_x, **options))
-    decoder[0].weight = nn.Parameter(normal(generator, d_x, d_z, **options))
-    decoder[0].bias = nn.Parameter(normal(generator, d_x, **options))
+    decoder = random_linear(generator, d_z, d_x, **options)
     q = normal(generator, d_z, **options), normal(generator, d_z, **options)
     return bits(generator, d_x, **options), *q, decoder
 

@@ -4,21 +4,17 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 from torch.distributions import Bernoulli, Independent
 
 from gmtools.grading import expect, expect_mean, expect_no_loop, expect_tensor, expect_unchanged
-from gmtools.grading.inputs import DOUBLE, bits, normal
+from gmtools.grading.inputs import DOUBLE, bits, random_linear
 
 from .common import hidden, public
 
 
 def networks(generator, **options):
     """A linear encoder to two bits and a linear decoder."""
-    encoder, decoder = nn.Sequential(nn.Linear(5, 2, **options)), nn.Sequential(nn.Linear(2, 5, **options))
-    for layer in (encoder[0], decoder[0]):
-        layer.weight = nn.Parameter(normal(generator, *layer.weight.shape, **options))
-        layer.bias = nn.Parameter(normal(generator, *layer.bias.shape, **options))
+    encoder, decoder = random_linear(generator, 5, 2, **options), random_linear(generator, 2, 5, **options)
     return {"encoder": encoder, "decoder": decoder}
 
 

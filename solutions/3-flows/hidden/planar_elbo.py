@@ -8,7 +8,7 @@ from torch.distributions import Normal
 from torch.func import vmap
 
 from gmtools.grading import expect_close, expect_gradients, expect_vectorised
-from gmtools.grading.inputs import DOUBLE, normal
+from gmtools.grading.inputs import DOUBLE, normal, random_linear
 
 from .common import hidden, log_det, log_normal
 from .coupling import random_net
@@ -31,10 +31,8 @@ def true_elbo(x, z, w, u, b, decoder, sigma):
 
 def elbo_problem(generator, count, d, layers, sigma, **options):
     w, u, b = (normal(generator, *shape, **options) for shape in ((layers, d), (layers, d), (layers,)))
-    first, last = random_net(generator, 2 * d, **options)[:2], nn.Linear(8, 3, **options)
-    last.weight = nn.Parameter(normal(generator, 3, 8, **options))
-    last.bias = nn.Parameter(normal(generator, 3, **options))
-    decoder = nn.Sequential(*first, last)
+    first, last = random_net(generator, 2 * d, **options)[:2], random_linear(generator, 8, 3, **options)
+    decoder = nn.Sequential(*first, *last)
     x, z = normal(generator, 3, **options), normal(generator, count, d, **options)
     return x, z, w, u, b, decoder, sigma
 

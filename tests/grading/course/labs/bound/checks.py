@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from gmtools.grading import Lab, expect, expect_close, expect_mean, expect_tensor
+from gmtools.grading.inputs import random_linear
 
 lab = Lab("bound", title="Пробна лаборатория: части на ELBO")
 
@@ -133,14 +134,6 @@ def large_logits(student, generator):
     )
 
 
-def linear_decoder(generator, d_z: int, d_x: int) -> nn.Sequential:
-    """A decoder z -> logits with random weights."""
-    layer = nn.Linear(d_z, d_x)
-    layer.weight = nn.Parameter(torch.randn(d_x, d_z, generator=generator))
-    layer.bias = nn.Parameter(torch.randn(d_x, generator=generator))
-    return nn.Sequential(layer)
-
-
 def log_likelihood_of(x, logits):
     """log p(x|z) on the checking side: x (D,), logits (..., D)."""
     return torch.distributions.Bernoulli(logits=logits).log_prob(x).sum(-1)
@@ -149,7 +142,7 @@ def log_likelihood_of(x, logits):
 def scalar_problem(generator):
     """A model with one-dimensional z: x, q's mean and log-variance, the decoder and its function of a grid
     of z."""
-    decoder = linear_decoder(generator, 1, 6)
+    decoder = random_linear(generator, 1, 6)
     x = torch.randint(0, 2, (6,), generator=generator).float()
     mu, logvar = torch.randn(2, generator=generator)
     weight, bias = decoder[0].weight.detach().double(), decoder[0].bias.detach().double()
@@ -163,7 +156,7 @@ def scalar_problem(generator):
     "число за обект.",
 )
 def tight_when_nothing_to_infer(student, generator):
-    decoder = linear_decoder(generator, 2, 5)
+    decoder = random_linear(generator, 2, 5)
     decoder[0].weight = nn.Parameter(torch.zeros(5, 2))
     x = torch.randint(0, 2, (7, 5), generator=generator).float()
     value = student.elbo(x, torch.zeros(7, 2), torch.zeros(7, 2), decoder, 3)
