@@ -118,7 +118,7 @@ def on_shape(found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 def on_infinite(value: Tensor) -> str | None:
     """What is wrong with a tensor that is not finite, and what usually brings it about; None if it is."""
     for bad, what, causes in (
-        (torch.isnan(value), "NaN", "логаритъм или корен от отрицателно число, 0/0 или ∞ − ∞"),
+        (torch.isnan(value), "NaN", "логаритъм или корен от отрицателно число, 0/0, 0·∞ или ∞ − ∞"),
         (torch.isinf(value), "безкрайност", "логаритъм от нула, деление на нула или препълване на exp"),
     ):
         if bad.any():
