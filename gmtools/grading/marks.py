@@ -24,6 +24,7 @@ GONE = {
     "protocol": "Резултатът не може да бъде прочетен: твърде голям е или връзката с оценителя е нарушена.",
     "too many": "Не е проверено: изпълнението вече се срина няколко пъти в това упражнение.",
 }
+WRONG_FORM = "Резултатът няма формата или типа, които са дадени в описанието."
 UNWRITTEN = "Функцията още не е написана."
 UNWRITTEN_BELOW = "Функцията вика „{0}“, която още не е написана: първо решете нейното упражнение."
 WEIGHTS = {
@@ -59,7 +60,7 @@ def explain(error: StudentError, exercise: str) -> str:
             "След рестартиране всички клетки се изпълняват отново, отгоре надолу."
         )
     if error.kind == "Missing":
-        return f"Не е намерено определение на „{exercise}“. Името трябва да е точно това."
+        return f"„{exercise}“ не е намерено в нито една клетка с код. Името трябва да е точно това."
     if error.kind in ("SyntaxError", "IndentationError"):
         said = f"Клетката не е валиден Python{_place(error)}: {error.message.rstrip('.')}."
         return f"{said} {advice.on_error('SyntaxError', error.message)}".rstrip()
@@ -81,14 +82,11 @@ def run_check(check: Check, exercise: str, student: Student, seed: int) -> dict[
     }
     try:
         check.run(student, generator_for(seed, exercise, check.title))
+    except WrongForm as failure:  # a hidden check's words could carry its inputs out
+        message = WRONG_FORM if check.hidden else str(failure)
+        return result | {"status": "failed", "message": message, "hint": ""}
     except Failed as failure:
-        message = {} if check.hidden else {"message": str(failure)}
-        return (
-            result
-            | {"status": "failed"}
-            | message
-            | ({"hint": ""} if isinstance(failure, WrongForm) and message else {})
-        )
+        return result | {"status": "failed", "message": "" if check.hidden else str(failure)}
     except StudentError as error:
         return result | _error_result(error, exercise, check.hidden)
     except StudentGone as gone:

@@ -11,8 +11,8 @@ from torch import nn
 from gmtools.grading import expect_gradients, expect_tensor, expect_tensors
 from gmtools.grading.calls import Foreign, Outcome
 from gmtools.grading.feedback import REPEATED, Feedback
-from gmtools.grading.lab import Failed, StudentError, load_public
-from gmtools.grading.marks import explain, run_exercise
+from gmtools.grading.lab import Check, Failed, StudentError, load_public
+from gmtools.grading.marks import WRONG_FORM, explain, run_check, run_exercise
 from gmtools.grading.notebook import NamespaceStudent, OpenLab
 from gmtools.training import fit
 
@@ -52,6 +52,15 @@ def test_each_mistake_is_named_and_says_where_to_look(cells, name, status, words
     first = said(name, *cells)["checks"][0]
     assert (first["status"], first["earned"]) == (status, 0)
     assert re.search(words, first["message"]), first["message"]
+
+
+def test_a_hidden_check_of_the_form_says_so_and_no_more():
+    def wrong(student, generator):
+        expect_tensor(torch.zeros(123, 1), (123,))
+
+    check = Check("скрита", 1, wrong, hint="за числата", hidden=True)
+    result = run_check(check, "elbo", NamespaceStudent({}), 0)
+    assert (result["message"], result["hint"], result["earned"]) == (WRONG_FORM, "", 0)
 
 
 def test_what_was_said_once_is_not_said_again():
@@ -139,5 +148,5 @@ def test_handing_in_says_why_and_shows_nothing_of_the_cells_it_needs(tmp_path, c
     assert "картинка" not in out and "минават" not in out
     assert "✔ gaussian_kl: готово" in out
     assert re.search(r"✘ elbo: минали проверки – 0 от \d\. Кодът ви спря с TypeError", out)
-    assert "Няма „bernoulli_log_likelihood“" in out or "Не е намерено определение" in out
+    assert "„bernoulli_log_likelihood“ не е намерено в нито една клетка" in out
     assert "Има недовършени упражнения" in out
