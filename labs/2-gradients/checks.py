@@ -241,7 +241,7 @@ def baseline_is_a_minimum(student, generator):
 @others.check(
     "стойност, която се смята на ръка",
     points=2,
-    hint="Средното е на *останалите* стойности: делителят е K − 1 и самата стойност не участва.",
+    hint="Средното е само на останалите стойности: делителят е K − 1 и самата стойност не участва.",
 )
 def left_out_by_hand(student, generator):
     value = student.leave_one_out(torch.tensor([[1.0], [2.0], [6.0]]))
