@@ -9,7 +9,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from gmtools.data import ImageSet
+from gmtools.grading.expect import bulgarian, expect
 from gmtools.grading.lab import Failed, WrongForm
+from gmtools.inference import iwae
 from gmtools.nets import MLP
 
 MAX_NUMBERS = 5_000_000
@@ -52,3 +55,30 @@ def mlp_from(
         raise Failed(f"В теглата на „{part}“ има NaN или безкрайност.")
     network.load_state_dict({name: value.double() for name, value in mine.items()})
     return network.requires_grad_(False)
+
+
+def black_and_white(part: ImageSet) -> Tensor:
+    """The images of a part as ones (from one half of the range up) and zeros: (N, D), in float64.
+
+    >>> from gmtools.data import digits
+    >>> black_and_white(digits().test).shape[1]
+    64
+    """
+    return (part.scaled >= 0.5).double().flatten(1)
+
+
+def mean_bound(log_weights: Callable[[Tensor], Tensor], x: Tensor) -> float:
+    """Mean IWAE bound of log p(x) over the rows of ``x``, in nats.
+
+    ``log_weights`` is a function from some rows (n, D) to their log-weights (K, n): K draws for each.
+
+    >>> mean_bound(lambda rows: torch.zeros(3, len(rows)) - 1, torch.zeros(60, 2))
+    -1.0
+    """
+    return torch.cat([iwae(log_weights(rows)) for rows in x.split(25)]).mean().item()
+
+
+def expect_bound(bound: float, least: float) -> None:
+    """Fail unless the ``bound`` of an image model, in nats an image, is at least ``least``."""
+    text = f"{bulgarian(bound, 2)} ната на изображение, а е нужно поне {bulgarian(least, 1)}"
+    expect(bound >= least, f"Границата е {text}.")
