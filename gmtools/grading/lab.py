@@ -31,13 +31,15 @@ class WrongForm(Failed):
 class StudentError(Exception):
     """The student's own code raised: type, message, and the line in their own cell (None where unknown).
 
-    ``loading`` says that it happened while the definitions ran, before any input was seen.
+    ``loading`` says that it happened while the definitions ran, before any input was seen; ``function``, in a
+    notebook, which other function than the one called the line is in.
     """
 
     def __init__(self, kind: str, message: str = "", cell: int | None = None, line: int | None = None):
         super().__init__(f"{kind}: {message}")
         self.kind, self.message, self.cell, self.line = kind, message, cell, line
         self.loading = False
+        self.function = ""
 
     @property
     def unwritten(self) -> bool:

@@ -46,7 +46,9 @@ STATUS = {
 
 
 def _place(error: StudentError) -> str:
-    cell = f"клетка с код {error.cell}, " if error.cell else ""
+    cell = (
+        f"клетка с код {error.cell}, " if error.cell else f"в „{error.function}“, " if error.function else ""
+    )
     return f" ({cell}ред {error.line})" if error.line else ""
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import traceback
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +44,10 @@ class NamespaceStudent(Student):
             return perform_in(self._namespace, self._kept, call)
         except Exception as error:
             found = described(error)
-            raise StudentError(found.kind, found.message, None, _live_line(error)) from None
+            function, line = _live_place(error)
+            found = StudentError(found.kind, found.message, None, line)
+            found.function = "" if function == call.name else function
+            raise found from None
 
 
 def _absent(namespace: dict[str, Any], name: str) -> StudentError:
@@ -56,15 +60,13 @@ def _absent(namespace: dict[str, Any], name: str) -> StudentError:
     return StudentError("Unrun", name)
 
 
-def _live_line(error: Exception) -> int | None:
-    """The line in the innermost frame that belongs to a cell of the running notebook."""
-    lines, step = [], error.__traceback__
-    while step is not None:
-        file = step.tb_frame.f_code.co_filename
+def _live_place(error: Exception) -> tuple[str, int | None]:
+    """Function and line of the innermost frame that belongs to a cell of the running notebook."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        file = frame.f_code.co_filename
         if "ipykernel_" in file or file.startswith("<ipython-input"):
-            lines.append(step.tb_lineno)
-        step = step.tb_next
-    return lines[-1] if lines else None
+            return frame.f_code.co_qualname.partition(".")[0], line
+    return "", None
 
 
 class OpenLab:

@@ -54,6 +54,18 @@ def test_each_mistake_is_named_and_says_where_to_look(cells, name, status, words
     assert re.search(words, first["message"]), first["message"]
 
 
+def test_a_line_in_another_function_is_named_with_it():
+    cells = "def inner(mu):\n    return mu / ''", "def gaussian_kl(mu, logvar):\n    return inner(mu)"
+    namespace = {}
+    for cell in cells:
+        exec(compile(cell, "<ipython-input-1>", "exec"), namespace)
+    run = run_exercise(load_public(LAB).exercises["gaussian_kl"], NamespaceStudent(namespace), 0)
+    assert "TypeError (в „inner“, ред 2)" in run["checks"][0]["message"]
+    exec(compile(cells[0].replace("inner(mu)", "gaussian_kl(mu, _)"), "<ipython-input-2>", "exec"), namespace)
+    run = run_exercise(load_public(LAB).exercises["gaussian_kl"], NamespaceStudent(namespace), 0)
+    assert "TypeError (ред 2)" in run["checks"][0]["message"]
+
+
 def test_a_hidden_check_of_the_form_says_so_and_no_more():
     def wrong(student, generator):
         expect_tensor(torch.zeros(123, 1), (123,))

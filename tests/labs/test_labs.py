@@ -122,6 +122,32 @@ def test_the_hidden_part_is_one_file_an_exercise(lab):
         assert check.run.__code__.co_filename in map(str, hidden_files(lab)), check.title
 
 
+MYST = re.compile(r"\{[\w:-]+\}`|^:::|^```\{|^\([\w-]+\)=$|\\\\[(\[]|\$\$[^\n]+|<\w+[^>]*>", re.M)
+
+
+@every_lab
+def test_the_students_notebook_is_markdown_that_colab_shows(lab):
+    """No directive, role, label or raw HTML; links that lead somewhere; each displayed formula a block."""
+    for cell in solve.student_notebook(lab)["cells"]:
+        assert not cell["metadata"]
+        if cell["cell_type"] == "markdown":
+            text = cell["source"]
+            assert not MYST.search(text), MYST.search(text)
+            assert all(target.startswith("https://") for target in re.findall(r"\]\(([^)]*)\)", text))
+            assert len(re.findall(r"(?m)^\$\$$", text)) % 2 == 0
+            tables = [line for line in text.splitlines() if line.startswith("|")]
+            assert not [line for line in tables if re.search(r"\$[^$]*\|[^$]*\$", line)]
+
+
+@every_lab
+def test_checks_speak_in_plain_text(lab):
+    """What they say is shown as it is: neither Markdown nor LaTeX is rendered there."""
+    marked = re.compile(r"[`$]|\*[а-я]+\*")
+    exercises = load_public(lab).exercises.values()
+    texts = [text for e in exercises for text in (e.title, *(t for c in e.checks for t in (c.title, c.hint)))]
+    assert [text for text in texts if marked.search(text)] == []
+
+
 @graded_lab
 def test_students_get_no_answer_and_no_hidden_check(lab):
     given = json.dumps(solve.student_notebook(lab), ensure_ascii=False) + (lab / "checks.py").read_text()
