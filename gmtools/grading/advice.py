@@ -19,6 +19,8 @@ KINDS = {
     "function": "върна функция. Липсват ли скобите на извикването?",
 }
 
+CONVERTED = "Функциите на math приемат едно число: за тензори има torch.exp, torch.log, torch.sqrt …"
+
 # What to think of, by the exception's type and a piece of its message (lower case).
 RAISED = (
     (
@@ -28,7 +30,12 @@ RAISED = (
     ),
     (
         "TypeError",
-        "argument",
+        "must be tensor",
+        "Функциите на torch приемат тензори: за едно число има math.exp, math.log или torch.tensor(…).",
+    ),
+    (
+        "TypeError",
+        " argument",
         "Сравнете броя и имената на аргументите в дефиницията и в извикването: проверките ги подават "
         "както в дадената заготовка.",
     ),
@@ -68,6 +75,29 @@ RAISED = (
     ),
     (
         "RuntimeError",
+        "scalar outputs",
+        "Диференцира се едно число: сумирайте преди autograd.grad или backward().",
+    ),
+    (
+        "RuntimeError",
+        "second time",
+        "По този граф вече е диференцирано: пресметнете стойността наново.",
+    ),
+    (
+        "RuntimeError",
+        "not have been used in the graph",
+        "Стойността не зависи от входа, по който се диференцира: навярно в пресмятането влиза негово копие.",
+    ),
+    (
+        "RuntimeError",
+        "inplace operation",
+        "Тензор, от който зависи градиентът, е променен на място: използвайте нов вместо +=, mul_, exp_ …",
+    ),
+    ("RuntimeError", "ambiguous", "if не работи върху тензор: използвайте torch.where, .all() или .any()."),
+    ("RuntimeError", "converted to scalar", CONVERTED),
+    ("ValueError", "converted to python scalars", CONVERTED),
+    (
+        "RuntimeError",
         "a leaf variable",
         "Аргументът се променя на място: използвайте нов тензор вместо +=, mul_, exp_ …",
     ),
@@ -99,11 +129,13 @@ def on_shape(found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     """The likely reason for a shape that is not the one wanted.
 
     >>> on_shape((3, 1), (3,))
-    'Има излишна ос с размер 1: махнете keepdim=True или я свийте със .squeeze(…).'
+    'Има излишна ос с размер 1: забравена сума, останало keepdim=True или нужда от .squeeze(…).'
     """
     if [n for n in found if n != 1] == [n for n in wanted if n != 1]:
         if len(found) > len(wanted):
-            return "Има излишна ос с размер 1: махнете keepdim=True или я свийте със .squeeze(…)."
+            return (
+                "Има излишна ос с размер 1: забравена сума, останало keepdim=True или нужда от .squeeze(…)."
+            )
         if len(found) < len(wanted):
             return "Липсва ос с размер 1: keepdim=True или .unsqueeze(…)."
     if not found:
