@@ -1,11 +1,12 @@
 """Labs and their autograder.
 
 For students: ``open_lab`` (notebook.py), and what it says to them (feedback.py, advice.py).
-For authors of checks: ``Lab``, ``Hidden`` (lab.py), the verdicts of expect.py, random inputs.py, and for what was trained rebuild.py and damage.py. For the grader: reader.py and
-slicer.py find the code, sandbox.py, zygote.py, confine.py and worker.py run it apart, wire.py and session.py
-talk to it, marks.py, batch.py and report.py give marks, intake.py finds the submissions, settle.py and
-similar.py say what counts and what is alike, handout.py and gradescope.py make what leaves this machine,
-verify.py tests the tests.
+For authors of checks: ``Lab``, ``Hidden`` (lab.py), the verdicts of expect.py, random inputs.py, and for what
+was trained rebuild.py and damage.py.
+For the grader: reader.py and slicer.py find the code, sandbox.py, zygote.py, confine.py and worker.py run it
+apart, wire.py and session.py talk to it, marks.py, batch.py and report.py give marks, intake.py finds the
+submissions, settle.py and similar.py say what counts and what is alike, handout.py and gradescope.py make
+what leaves this machine, verify.py tests the tests.
 
 The tier in which strangers' code runs is named in every report. Checks and answers never enter any of them.
 

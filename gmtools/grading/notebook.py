@@ -117,7 +117,7 @@ class OpenLab:
             return
         cells = [f"# {self._lab.key}\n# {json.dumps({'number': number, 'name': name}, ensure_ascii=False)}"]
         cells += [source for source in self._live().get("In", []) if source.strip()]
-        trained = [e.name for e in self._lab.exercises.values() if e.trained]
+        trained = self._trained()
         path = Path(folder) / f"{self._lab.key}-{number}.{'zip' if trained else 'ipynb'}"
         text = json.dumps(notebook_of(cells), ensure_ascii=False, indent=1)
         if trained:
@@ -126,6 +126,9 @@ class OpenLab:
             path.write_text(text, encoding="utf-8")
         self._report(path)
         _download(path)
+
+    def _trained(self) -> list[str]:
+        return [e.name for e in self._lab.exercises.values() if e.trained]
 
     def _weights(self, trained: list[str]) -> dict[str, dict[str, Tensor]]:
         """The weights of those modules that this notebook has."""
@@ -140,7 +143,7 @@ class OpenLab:
 
     def _report(self, path: Path) -> None:
         submission = intake.find(path)[0]
-        cells = code_cells(submission.read())
+        cells, trained = code_cells(submission.read()), self._trained()
         with _as_in_the_grader():
             results = [_in_isolation(e, cells, submission) for e in self._lab.exercises.values()]
         answers = handed_in.answers(cells, list(self._lab.questions))
@@ -149,6 +152,11 @@ class OpenLab:
             print(f"  {SIGNS.get(result['status'], '✘')} {result['name']}: {_note(result)}")
         for name, answer in answers.items():
             print(f"  ✔ {name}: {len(answer.split())} думи" if answer else f"  … {name}: няма отговор")
+        if any(r["status"] == "missing" and r["name"] not in trained for r in results):
+            print(
+                "Във файла влизат само клетките, изпълнени след последното рестартиране: "
+                "изпълнете всички отгоре надолу и запишете отново."
+            )
         unanswered = [name for name, answer in answers.items() if not answer]
         if any(r["status"] != "passed" for r in results):
             print("Има недовършени упражнения. Файлът може да се предаде и така, или да се запише отново.")

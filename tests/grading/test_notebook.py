@@ -168,4 +168,5 @@ def test_handing_in_says_why_and_shows_nothing_of_the_cells_it_needs(tmp_path, c
     assert "✔ gaussian_kl: готово" in out
     assert re.search(r"✘ elbo: минали проверки – 0 от \d\. Кодът ви спря с TypeError", out)
     assert "„bernoulli_log_likelihood“ не е намерено в нито една клетка" in out
+    assert "само клетките, изпълнени след последното рестартиране" in out
     assert "Има недовършени упражнения" in out
