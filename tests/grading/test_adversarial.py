@@ -320,7 +320,7 @@ def test_answers_and_other_submissions_cannot_be_seen(lab, zygote, tmp_path):
     (tmp_path / "neighbour.ipynb").write_text("{}")
     places = [solve.solutions_folder(LAB), LAB, tmp_path, Path.home() / ".ssh", Path("/proc/1")]
     seen = message_of(lab, zygote, f"[p for p in {[str(p) for p in places]!r} if os.path.exists(p)]")
-    assert seen.endswith(": []") or zygote.tier == "plain", seen
+    assert seen.endswith(": [].") or zygote.tier == "plain", seen
 
 
 def test_nothing_can_be_written_but_what_goes_with_the_process(lab, zygote):
@@ -338,14 +338,14 @@ def test_nothing_can_be_written_but_what_goes_with_the_process(lab, zygote):
     own = {p for p in package.parents if p.is_relative_to("/tmp")}
     own |= {p for p in Path(sys.prefix).parents if p.is_relative_to("/tmp")}
     attempt = f"[p for p in {sorted(map(str, folders - own))!r} if os.access(p, os.W_OK)]"
-    assert message_of(lab, zygote, attempt).endswith(": []")
+    assert message_of(lab, zygote, attempt).endswith(": [].")
     attempt = "[p for p in ('/tmp', '/dev/shm', os.__file__, '/dev/null') if os.access(p, os.W_OK)]"
     assert message_of(lab, zygote, attempt).endswith(": ['/tmp', '/dev/shm', '/dev/null']")
     cells = cells_with("open('/tmp/planted', 'w').write('x')\nimport os", RIGHT)
     result_of(lab, zygote, cells, "gaussian_kl")
     names = {p.relative_to("/tmp").parts[0] for p in own if p != Path("/tmp")}
     left = f"[p for p in os.listdir('/tmp') + os.listdir('/dev/shm') if p not in {names!r}]"
-    assert message_of(lab, zygote, left).endswith(": []")
+    assert message_of(lab, zygote, left).endswith(": [].")
 
 
 def test_hidden_inputs_do_not_leave_in_a_message_a_type_or_a_line(lab, zygote):
