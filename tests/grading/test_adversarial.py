@@ -340,7 +340,7 @@ def test_nothing_can_be_written_but_what_goes_with_the_process(lab, zygote):
     attempt = f"[p for p in {sorted(map(str, folders - own))!r} if os.access(p, os.W_OK)]"
     assert message_of(lab, zygote, attempt).endswith(": [].")
     attempt = "[p for p in ('/tmp', '/dev/shm', os.__file__, '/dev/null') if os.access(p, os.W_OK)]"
-    assert message_of(lab, zygote, attempt).endswith(": ['/tmp', '/dev/shm', '/dev/null']")
+    assert message_of(lab, zygote, attempt).endswith(": ['/tmp', '/dev/shm', '/dev/null'].")
     cells = cells_with("open('/tmp/planted', 'w').write('x')\nimport os", RIGHT)
     result_of(lab, zygote, cells, "gaussian_kl")
     names = {p.relative_to("/tmp").parts[0] for p in own if p != Path("/tmp")}
