@@ -161,6 +161,13 @@ def _named_by_content(svg: str) -> str:
     return svg
 
 
+def own_names(markup: str) -> str:
+    """Make clip paths and hatches this markup's own: a browser takes the first of a name on the whole page,
+    and none at all if that one stands in a closed dropdown."""
+    mark = hashlib.sha256(markup.encode()).hexdigest()[:6]
+    return re.sub(r'(?<=[#"])([ph][0-9a-f]{10})\b', rf"\1-{mark}", markup)
+
+
 def _shorten(match: re.Match) -> str:
     """Round the coordinates in a match to a hundredth of a point: invisible, and a third of the weight."""
     rounded = re.sub(r"-?\d+\.\d+", lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), match[0])
@@ -191,7 +198,7 @@ def show(fig, *, alt: str, caption: str) -> None:
     """
     check_text("alt", alt)
     check_text("caption", caption)
-    svg = to_svg(fig).replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
+    svg = own_names(to_svg(fig)).replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
     display_html(
         f'<figure class="gm-figure">{svg}<figcaption class="{MATH}">{html.escape(caption)}</figcaption>'
         "</figure>",

@@ -13,7 +13,7 @@ import math
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
 
-from gmtools.plot import MATH, check_text, display_html, to_svg
+from gmtools.plot import MATH, check_text, display_html, own_names, to_svg
 
 
 def bulgarian(value: float | int | str, digits: int = 3) -> str:
@@ -92,7 +92,8 @@ def explore(
     slots, changes = _differences(frames[first], frames)
     texts = [describe(*position) for position in positions] if describe else []
     payload = {"slots": slots, "frames": changes, "texts": texts}
-    display_html(_page(frames[first], payload, knobs, start, first, alt, caption, digits), f"[Фигура: {alt}]")
+    page = _page(frames[first], payload, knobs, start, first, alt, caption, digits)
+    display_html(own_names(page), f"[Фигура: {alt}]")
 
 
 def _render(draw: Callable, positions: Sequence[tuple]):

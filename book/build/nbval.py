@@ -60,6 +60,7 @@ def validate(book: Book, paths: list[Path], jobs: int, threads: int, forked: boo
     command += ["--nbval", "--nbval-current-env", "-n", str(jobs), "--dist", "loadfile", *map(str, paths)]
     env = os.environ | environment(book) | {"OMP_NUM_THREADS": str(threads)}
     env["BOOK_FORKED_KERNELS"] = "1" if forked else ""
+    env["OMP_WAIT_POLICY"] = "passive"  # notebooks share the cores: a thread that waits must not spin
     return subprocess.run(command, cwd=Path(__file__).parents[2], env=env).returncode
 
 

@@ -4,7 +4,7 @@ import re
 
 import matplotlib.pyplot as plt
 
-from gmtools.plot import to_svg
+from gmtools.plot import own_names, to_svg
 
 
 def two_axes(shift):
@@ -27,3 +27,16 @@ def test_each_axes_keeps_a_clip_path_of_its_own():
     assert len(set(defined)) == 2
     assert set(re.findall(r'clip-path="url\(#(\w+)\)"', svg)) == set(defined)
     assert set(re.findall(r'(?:url\(|href=")#([\w-]+)', svg)) == set(re.findall(r' id="([\w-]+)"', svg))
+
+
+def test_two_figures_on_a_page_share_no_clip_path():
+    def figure(height):
+        fig = plt.figure(figsize=(2.0, 2.0))
+        fig.add_axes((0.2, 0.2, 0.7, 0.7), ylim=(0, 3)).fill_between([0, 1], [0, height], hatch="//")
+        return own_names(to_svg(fig))
+
+    first, second = figure(1), figure(2)
+    names = [set(re.findall(r'<(?:clipPath|pattern) id="([\w-]+)"', svg)) for svg in (first, second)]
+    assert len(names[0]) == len(names[1]) == 2 and not names[0] & names[1]
+    for svg, own in zip((first, second), names, strict=True):
+        assert set(re.findall(r"url\(#([\w-]+)\)", svg)) == own

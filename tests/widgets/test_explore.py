@@ -59,7 +59,8 @@ def test_every_position_of_the_knobs_shows_its_own_figure(page):
         shown = turned(page, index)
         for added in ("role", "aria-label"):
             del shown.attrib[added]
-        assert ET.tostring(shown) == ET.tostring(ET.fromstring(to_svg(draw(*position))))
+        text = re.sub(r"([ph][0-9a-f]{10})-[0-9a-f]{6}", r"\1", ET.tostring(shown, encoding="unicode"))
+        assert text == ET.tostring(ET.fromstring(to_svg(draw(*position))), encoding="unicode")
 
 
 def test_knobs_show_decimal_commas_and_words(page):
