@@ -29,7 +29,6 @@ there was one. None of the tiers protects against a hole in the Linux kernel;
 """
 
 from gmtools.grading.expect import (
-    bulgarian,
     expect,
     expect_close,
     expect_gradients,
@@ -47,7 +46,6 @@ __all__ = [
     "Failed",
     "Hidden",
     "Lab",
-    "bulgarian",
     "expect",
     "expect_close",
     "expect_gradients",

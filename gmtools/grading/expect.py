@@ -143,12 +143,3 @@ def expect_vectorised(
     expect_close(outcome.value, wanted, "Стойността е друга.", **tolerance)
     expect_unchanged(outcome)
     expect_no_loop(student, name, small, large, what)
-
-
-def bulgarian(value: float, digits: int = 3) -> str:
-    """A number as it is written in Bulgarian.
-
-    >>> bulgarian(-1.5)
-    '−1,500'
-    """
-    return f"{value:.{digits}f}".replace("-", "−").replace(".", ",")

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from gmtools.data import ImageSet
-from gmtools.grading.expect import bulgarian, expect
+from gmtools.grading.expect import expect
 from gmtools.grading.lab import Failed, WrongForm
 from gmtools.inference import iwae
 from gmtools.nets import MLP
+from gmtools.widgets import bulgarian
 
 MAX_NUMBERS = 5_000_000
 

@@ -9,11 +9,12 @@ from torch.func import jacrev, vmap
 
 from gmtools.data import TwoMoons
 from gmtools.flows import AffineMap, Compose, Coupling, Flow, Permute, standard_normal
-from gmtools.grading import Failed, Lab, bulgarian, expect, expect_close, expect_tensor, expect_tensors
+from gmtools.grading import Failed, Lab, expect, expect_close, expect_tensor, expect_tensors
 from gmtools.grading.inputs import DOUBLE, random_weights
 from gmtools.grading.lab import WrongForm
 from gmtools.grading.rebuild import mlp_from
 from gmtools.training import seeded
+from gmtools.widgets import bulgarian
 
 lab = Lab("3-flows", title="Лаборатория 3. Нормализиращи потоци, слой по слой")
 

@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.distributions import Categorical, Independent
 
 from gmtools.data import digits, jitter
-from gmtools.grading import Failed, Lab, bulgarian, expect, expect_close, expect_tensor
+from gmtools.grading import Failed, Lab, expect, expect_close, expect_tensor
 from gmtools.grading.inputs import DOUBLE, random_weights
 from gmtools.grading.lab import WrongForm
 from gmtools.nets import MaskedConv2d
 from gmtools.training import seeded
+from gmtools.widgets import bulgarian
 
 lab = Lab("5-autoregressive", title="Лаборатория 5. Пиксел след пиксел: авторегресивен модел и сгъстяване")
 
