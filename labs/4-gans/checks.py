@@ -11,7 +11,6 @@ from gmtools.data import EightGaussians
 from gmtools.evaluation import modes_covered
 from gmtools.grading import (
     Lab,
-    bulgarian,
     expect,
     expect_close,
     expect_gradients,
@@ -23,6 +22,7 @@ from gmtools.grading.inputs import DOUBLE, random_weights
 from gmtools.grading.lab import WrongForm
 from gmtools.grading.rebuild import mlp_from
 from gmtools.training import seeded
+from gmtools.widgets import bulgarian
 
 RATIO = "6-comparison/65-density-ratio-by-bayes"
 GAN = "6-comparison/67-generative-adversarial-networks"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gmtools.grading import Failed, bulgarian, damage, expect_close, expect_vectorised
+from gmtools.grading import Failed, damage, expect_close, expect_vectorised
 from gmtools.grading.inputs import DOUBLE, bits, normal, random_linear, random_weights
 from gmtools.grading.lab import WrongForm
 from gmtools.grading.notebook import NamespaceStudent
@@ -58,10 +58,6 @@ def test_damages_keep_names_and_shapes_and_leave_the_reference_alone():
     reordered = dict(reversed(WEIGHTS.items()))
     first, second = damage.untrained(WEIGHTS), damage.untrained(reordered)
     assert all(torch.equal(first[name], second[name]) for name in WEIGHTS)
-
-
-def test_numbers_are_written_in_bulgarian():
-    assert (bulgarian(-0.25, 2), bulgarian(1234.5, 1)) == ("−0,25", "1234,5")
 
 
 def test_random_weights_are_drawn_in_order_and_scaled():
