@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from . import stills
 from .execute import environment
 from .notebooks import published
 from .sources import Book, Page
@@ -50,7 +51,7 @@ def _reference(book: Book, store: Store, page: Page) -> Path:
 
 
 def _comparable(cell: NotebookNode) -> tuple:
-    return cell.source, cell.execution_count, cell.outputs
+    return cell.source, cell.execution_count, stills.remove(cell.outputs)
 
 
 def validate(book: Book, paths: list[Path], jobs: int, threads: int, forked: bool = True) -> int:

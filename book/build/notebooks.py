@@ -13,7 +13,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from . import labs
+from . import labs, stills
 from .markdown import Code, Markdown, Part
 from .sources import Book, Page
 from .store import Store
@@ -67,8 +67,9 @@ def _code_cell(cell: NotebookNode, folded: bool = False) -> NotebookNode:
     metadata = {"tags": tags} if tags else {}
     if folded or HIDDEN & set(tags):
         metadata["jupyter"] = {"source_hidden": True}
+    outputs = stills.add(cell.outputs)
     return new_code_cell(
-        cell.source, outputs=cell.outputs, execution_count=cell.execution_count, metadata=metadata
+        cell.source, outputs=outputs, execution_count=cell.execution_count, metadata=metadata
     )
 
 
