@@ -14,6 +14,7 @@ import re
 import resource
 import signal
 import struct
+from functools import cache
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWPID, CLONE_THREAD, MNT_DETACH = 0x20000, 0x20000000, 0x10000, 2
@@ -51,8 +52,9 @@ def supported() -> bool:
     return platform.system() == "Linux" and platform.machine() in MACHINES
 
 
+@cache
 def seccomp_program() -> bytes:
-    """The filter as classic BPF: 8 bytes an instruction."""
+    """The filter, made once before the first fork, as classic BPF: 8 bytes an instruction."""
     column, architecture, clone, clone3 = MACHINES[platform.machine()]
 
     def step(code: int, true: int, false: int, value: int) -> bytes:
@@ -111,7 +113,7 @@ def own_mounts(size_mb: int) -> None:
     _checked(LIBC.unshare(CLONE_NEWNS), "unshare")
     _checked(LIBC.mount(None, b"/", None, MS_REC | MS_PRIVATE, None), "private mounts")
     flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
-    kept = {path: os.open(path, os.O_PATH) for path in _mounted_below("/tmp")}
+    kept = {path: os.open(path, os.O_PATH) for path in mounted_below("/tmp")}
     for place in (b"/tmp", b"/dev/shm"):
         options = f"size={size_mb}m,nr_inodes=4096,mode=1777".encode()
         _checked(LIBC.mount(b"tmpfs", place, b"tmpfs", flags, options), f"mount {place.decode()}")
@@ -123,8 +125,10 @@ def own_mounts(size_mb: int) -> None:
     _checked(LIBC.umount2(b"/proc", MNT_DETACH), "umount /proc")
 
 
-def _mounted_below(place: str) -> list[str]:
-    """What stands on mounts of its own below ``place``: Python or the course, if they live there."""
+@cache
+def mounted_below(place: str) -> list[str]:
+    """What stands on mounts of its own below ``place``: Python or the course, if they live there. Read once,
+    before the first fork."""
     with open("/proc/self/mountinfo") as mounts:
         points = [re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), line.split()[4]) for line in mounts]
     return sorted({point for point in points if point.startswith(place + "/")})

@@ -205,6 +205,8 @@ def _warm() -> None:
     x = torch.randn(2, 3, requires_grad=True)
     F.binary_cross_entropy_with_logits(x, torch.zeros(2, 3), reduction="none").sum().backward()
     torch.distributions.Normal(x, 1.0).log_prob(x).logsumexp(0).sum().backward()
+    confine.seccomp_program()
+    confine.mounted_below("/tmp")
     student = LoadedNotebook(["import torch", "def f(x):\n    return (torch.randn(3) * x).sum(-1)"], "f")
     for count in (False, True):
         data = _outcome_frame(student.trace("f", torch.randn(2, 3, requires_grad=True), count=count))
