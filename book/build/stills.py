@@ -1,4 +1,4 @@
-"""A still of every inline SVG in a notebook's outputs, for front ends that strip SVG from what they don't trust.
+"""A still of every inline SVG in a notebook's outputs, for front ends that strip untrusted SVG.
 
 JupyterLab shows a downloaded notebook, until it is run or trusted, without <svg>, <style> and <script>, but
 with <img>. Where nothing is stripped the style hides the still, and the figure follows the reader's theme.
