@@ -20,6 +20,9 @@ MAX_CODE = 2 * 2**20
 
 
 TOO_LARGE = f"Файлът е по-голям от {MAX_BYTES // 2**20} MB; изчистете изходите на клетките."
+DAMAGED = (  # what zipfile raises for archives that are damaged; ValueError where a name is not UTF-8
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError, KeyError, ValueError
+)  # fmt: skip
 
 
 class Unreadable(Exception):
@@ -49,7 +52,7 @@ def read_member(archive: str | BinaryIO, name: str) -> bytes:
     try:
         with zipfile.ZipFile(archive) as opened, opened.open(name) as file:
             data = file.read(MAX_BYTES + 1)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError, KeyError):
+    except DAMAGED:
         raise Unreadable("Файлът в архива е повреден.") from None
     if len(data) > MAX_BYTES:
         raise Unreadable(TOO_LARGE)

@@ -182,6 +182,17 @@ def test_windows_names_in_cyrillic_are_read(tmp_path):
     assert intake.find(path)[0].read() == NOTEBOOK
 
 
+def test_a_member_whose_own_header_holds_no_utf8_is_unreadable(tmp_path):
+    path = archive(tmp_path / "a.zip", [("a.ipynb", NOTEBOOK)])
+    data = bytearray(path.read_bytes())
+    data[7] |= 8  # the header before the member, not the directory, says that the name is UTF-8
+    data[30] = 0xFF
+    path.write_bytes(data)
+    (found,) = intake.find(path)
+    with pytest.raises(reader.Unreadable):
+        found.read()
+
+
 @settings(max_examples=FUZZ, deadline=None)
 @given(st.binary(max_size=60), st.integers(0, 400))
 def test_any_damage_to_an_archive_gives_notebooks_or_reasons(tmp_path_factory, damage, place):
