@@ -28,30 +28,36 @@ LAB = Path(__file__).parents[1] / "tests" / "grading" / "course" / "labs" / "bou
 
 
 class CpuMeter:
-    """CPU seconds of this process and all its descendants from now on, by a cgroup (version 2 or 1)."""
+    """CPU seconds of the processes that join and of their descendants, by a cgroup (version 2 or 1)."""
 
     number = itertools.count()
 
     def __init__(self) -> None:
         for root, usage, scale in (("", "cpu.stat", 1e-6), ("cpuacct", "cpuacct.usage", 1e-9)):
-            group = Path("/sys/fs/cgroup", root, f"gmtools-bench-{os.getpid()}-{next(self.number)}")
+            self._group = Path("/sys/fs/cgroup", root, f"gmtools-bench-{os.getpid()}-{next(self.number)}")
             try:
-                group.mkdir()
-                if not (group / usage).exists():
-                    group.rmdir()
-                    continue
-                (group / "cgroup.procs").write_text(str(os.getpid()))
+                self._group.mkdir()
             except OSError:
                 continue
-            self._usage, self._scale = group / usage, scale
-            return
+            self._usage, self._scale = self._group / usage, scale
+            if self._usage.exists():
+                return
+            self._group.rmdir()
         raise SystemExit("no writable cgroup to measure CPU time with; run as root")
 
+    def join(self) -> None:
+        """Measure the process that calls this: what samples its memory is not to be counted."""
+        (self._group / "cgroup.procs").write_text(str(os.getpid()))
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # somebody is still ending
+            self._group.rmdir()
+
     def processes(self) -> set[int]:
-        return {int(pid) for pid in (self._usage.parent / "cgroup.procs").read_text().split()}
+        return {int(pid) for pid in (self._group / "cgroup.procs").read_text().split()}
 
     def seconds(self) -> float:
-        """CPU seconds used since the meter was made."""
+        """CPU seconds used since the first process joined."""
         words = self._usage.read_text().split()
         return self._scale * float(words[1] if words[0] == "usage_usec" else words[0])
 
@@ -69,7 +75,7 @@ def make_submissions(folder: Path, count: int) -> None:
 def held_memory(group: CpuMeter) -> float:
     """Megabytes that the processes in the group hold, what they share counted once."""
     total = 0
-    for pid in group.processes() - {os.getpid()}:
+    for pid in group.processes():
         with contextlib.suppress(OSError):
             rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
             total += int(re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)[1])
@@ -80,13 +86,15 @@ def measure(folder: Path, out: Path, options: list[str]) -> None:
     """Run the command and print CPU, wall time, and memory over the batch."""
     count, meter = len(list(folder.iterdir())), CpuMeter()
     command = [sys.executable, "-m", "gmtools.cli", "grade", str(LAB), str(folder), "--out", str(out)]
+    quiet = {"stdout": subprocess.DEVNULL, "preexec_fn": meter.join}
     begin, memory = time.perf_counter(), []
-    with subprocess.Popen([*command, "--seed", "0", *options], stdout=subprocess.DEVNULL) as running:
+    with subprocess.Popen([*command, "--seed", "0", *options], **quiet) as running:
         while running.poll() is None:
             time.sleep(0.5)
             done = sum(1 for _ in os.scandir(out / "results")) if (out / "results").is_dir() else 0
             memory.append((done, held_memory(meter)))
     wall, cpu = time.perf_counter() - begin, meter.seconds()
+    meter.close()
     print(f"{count} submissions, {' '.join(options)}: exit status {running.returncode}")
     print(f"  CPU, start and reports included: {1000 * cpu / count:.0f} ms a submission")
     print(f"  wall: {wall:.1f} s, {count / wall:.1f} submissions a second (load {os.getloadavg()[0]:.1f})")
