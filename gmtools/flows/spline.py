@@ -87,19 +87,21 @@ class SplineMap:
     - ``"circle"``: angles in :math:`[-\pi, \pi)`, equal slopes where the ends meet, then a rotation.
 
     Widths and heights of the bins are softmaxes, slopes softpluses, all with a floor, so neither direction
-    can degenerate. Zero parameters give the identity.
+    can degenerate. Zero parameters give the identity. The inverse of a rational-quadratic spline is none: to
+    fit a density, let the direction from data to noise be the rational one.
 
     Args:
         bins: number of bins K.
         bound: B; standardise data into it. Not for a circle.
         kind: ``"line"``, ``"interval"`` or ``"circle"``.
+        rational: the direction that is the spline, ``"forward"`` or ``"inverse"``; the other solves for it.
 
     Shapes:
         z, x, log-derivative: ``(..., D)``; parameters: ``(..., P D)``, where P is ``3 K - 1`` for a line and
         ``3 K + 1`` for an interval or a circle.
 
     Raises:
-        ValueError: fewer than 2 bins, a bound that is not positive, an unknown kind.
+        ValueError: fewer than 2 bins, a bound that is not positive, an unknown kind or direction.
 
     Reference: Durkan, Bekasov, Murray, Papamakarios (2019), Neural spline flows; Rezende, Papamakarios,
         Racanière and others (2020), Normalizing flows on tori and spheres.
@@ -115,11 +117,12 @@ class SplineMap:
     min_size = 1e-3  # of a bin, as a fraction of the whole
     min_slope = 1e-3
 
-    def __init__(self, bins: int = 8, bound: float = 5.0, kind: str = "line"):
+    def __init__(self, bins: int = 8, bound: float = 5.0, kind: str = "line", *, rational: str = "forward"):
         check_count("bins", bins, minimum=2)
         check_positive("bound", bound)
         check_choice("kind", kind, ("line", "interval", "circle"))
-        self.bins, self.kind = bins, kind
+        check_choice("rational", rational, ("forward", "inverse"))
+        self.bins, self.kind, self.rational = bins, kind, rational
         self.bound = math.pi if kind == "circle" else bound
         self.n_parameters = 3 * bins + (-1 if kind == "line" else 1)
 
@@ -147,7 +150,7 @@ class SplineMap:
             self._knots(widths),
             self._knots(heights),
             self._slopes(slopes),
-            inverse,
+            inverse=inverse != (self.rational == "inverse"),
         )
         if self.kind != "line":
             return moved, ladj
@@ -189,7 +192,8 @@ def neural_spline_flow(
     """Neural spline flow, by couplings (both directions one pass) or autoregressive (drawing in D steps).
 
     Begins as the identity (up to a permutation). The spline lives in ``[-bound, bound]``: put an ``Affine``
-    with the data's mean and scale behind it, or standardise the data.
+    with the data's mean and scale behind it, or standardise the data. Autoregressive layers, made to score
+    data, are rational from data to noise; couplings, from noise to data.
 
     Args:
         dim: size D; at least 2 for couplings.
@@ -208,7 +212,7 @@ def neural_spline_flow(
     >>> x.shape, ladj.shape
     (torch.Size([5, 2]), torch.Size([5]))
     """
-    spline = SplineMap(bins, bound)
+    spline = SplineMap(bins, bound, rational="inverse" if autoregressive else "forward")
     if autoregressive:
         return autoregressive_stack(
             dim, layers, lambda order: Autoregressive(dim, spline, hidden, activation, d_context, order)

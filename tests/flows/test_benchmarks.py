@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from gmtools.data import dequantise, digits
+
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning"
 )  # the peers' own
@@ -106,5 +108,9 @@ def test_the_digits_are_scored_in_bits_per_dimension(monkeypatch):
     only = [pair for pair in quality.pairs(64, 8) if pair[0].startswith("Real NVP")]
     monkeypatch.setattr(quality, "pairs", lambda dim, hidden: only)
     (scores,) = quality.on_digits(steps=1, seeds=1, hidden=8).values()
-    # ours begins as a Gaussian of the pixels' means and scales: below the log2(17) bits of guessing
-    assert 2 < scores["gmtools"][0] < math.log2(17) and math.isfinite(scores["zuko"][0])
+    torch.manual_seed(0)
+    splits = digits()
+    train, test = (dequantise(part.images, part.levels).flatten(1) for part in (splits.train, splits.test))
+    start = torch.distributions.Normal(train.mean(0), train.std())  # as which ours begins
+    bits = math.log2(splits.train.levels) - start.log_prob(test).mean().item() / math.log(2)
+    assert scores["gmtools"][0] == pytest.approx(bits, rel=0.01) and math.isfinite(scores["zuko"][0])

@@ -277,6 +277,8 @@ def test_the_circular_density_has_no_seam():
     "call, message",
     [
         (lambda: MobiusMap(0), "centres is 0"),
+        (lambda: SplineMap(kind="sphere"), "kind is 'sphere'"),
+        (lambda: SplineMap(rational="both"), "rational is 'both'"),
         (lambda: torus_flow(2, layers=0), "layers is 0"),
         (lambda: sphere_flow(layers=0), "layers is 0"),
         (lambda: exponential_map_flow(layers=0), "layers is 0"),
