@@ -1,7 +1,8 @@
 """Sphinx extension: beside every page that has code, write notebooks/<page>.ipynb for Colab and for download.
 
-The notebook holds all code cells (also those that the page hides), their outputs as published, and the page's
-text as plain Markdown. It needs nothing but gmtools, which its first cell installs where it is missing.
+The notebook holds all code cells (also those that the page hides), their outputs as published (and stills of
+the figures), and the page's text as plain Markdown. It needs nothing but gmtools, which its first cell
+installs where it is missing.
 """
 
 import tomllib

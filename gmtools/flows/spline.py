@@ -87,8 +87,8 @@ class SplineMap:
     - ``"circle"``: angles in :math:`[-\pi, \pi)`, equal slopes where the ends meet, then a rotation.
 
     Widths and heights of the bins are softmaxes, slopes softpluses, all with a floor, so neither direction
-    can degenerate. Zero parameters give the identity. The inverse of a rational-quadratic spline is none: to
-    fit a density, let the direction from data to noise be the rational one.
+    can degenerate. Zero parameters give the identity. Solving for the other direction takes a root,
+    so only one is rational: to fit a density, let it be the one from data to noise.
 
     Args:
         bins: number of bins K.

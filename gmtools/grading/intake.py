@@ -135,7 +135,7 @@ def _members(archive: str | io.BytesIO, whole: Submission, prefix: str) -> Itera
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [m for m in opened.infolist() if not m.is_dir()]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+    except reader.DAMAGED:
         yield replace(whole, problem=BAD_ZIP)
         return
     if len(members) > MAX_MEMBERS:

@@ -20,7 +20,7 @@ MAX_CODE = 2 * 2**20
 
 
 TOO_LARGE = f"Файлът е по-голям от {MAX_BYTES // 2**20} MB; изчистете изходите на клетките."
-DAMAGED = (  # what zipfile raises for archives that are damaged; ValueError where a name is not UTF-8
+DAMAGED = (  # what zipfile raises for archives that are damaged or use what it cannot read
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError, KeyError, ValueError
 )  # fmt: skip
 

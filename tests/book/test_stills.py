@@ -1,6 +1,7 @@
 """What a front end that strips SVG, styles and scripts from a notebook still shows of its figures."""
 
 import base64
+import copy
 import xml.etree.ElementTree as ET
 
 import IPython.display
@@ -51,7 +52,7 @@ def test_a_stripped_figure_keeps_a_picture_that_stands_on_its_own(outputs):
 
 
 def test_stills_come_and_go_without_a_trace(outputs):
-    before = [dict(output) for output in outputs]
+    before = copy.deepcopy(outputs)
     with_stills = stills.add(outputs)
     assert with_stills != outputs
     assert stills.remove(with_stills) == outputs == before

@@ -189,7 +189,7 @@ def test_a_member_whose_own_header_holds_no_utf8_is_unreadable(tmp_path):
     data[30] = 0xFF
     path.write_bytes(data)
     (found,) = intake.find(path)
-    with pytest.raises(reader.Unreadable):
+    with pytest.raises(reader.Unreadable, match="повреден"):
         found.read()
 
 
