@@ -56,8 +56,9 @@ check: .venv/installed-book,grading,test
 
 pages: .venv/installed-book,grading,test book
 	@.ci/system-packages chromium
+	$(PY) -m book.build slides
 	$(PY) -m pytest -m "book and not browser"
-	$(PY) -m pytest -m browser -n auto --dist loadgroup
+	$(PY) -m pytest -m browser -n auto
 
 nbval: .venv/installed-book,grading,test book
 	$(PY) -m book.build nbval
