@@ -2,20 +2,23 @@
 fork's notebooks and reports point to the fork."""
 
 import os
+from functools import cache
 from importlib.metadata import PackageNotFoundError, metadata
 
 
-def repository() -> str:
-    """The repository as ``owner/name``."""
-    slug = os.environ.get("GITHUB_REPOSITORY")
-    if slug:
-        return slug
+@cache
+def _of_the_package() -> str:
     try:
         urls = metadata("gmtools").get_all("Project-URL") or []
     except PackageNotFoundError:
         urls = []
     source = next((u.split(",", 1)[1].strip() for u in urls if u.lower().startswith("source")), "")
     return "/".join(source.rstrip("/").split("/")[-2:]) if source else ""
+
+
+def repository() -> str:
+    """The repository as ``owner/name``."""
+    return os.environ.get("GITHUB_REPOSITORY") or _of_the_package()
 
 
 def page_url(page: str) -> str:
