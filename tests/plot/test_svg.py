@@ -9,7 +9,7 @@ from gmtools.plot import own_names, to_svg
 
 def two_axes(shift):
     """Lines, marks and hatches in two axes whose places are off by ``shift``."""
-    fig = plt.figure(figsize=(4.0, 2.0))
+    fig = plt.figure(figsize=(4.0, 2.0), layout="none")
     for left in (0.1, 0.6):
         axes = fig.add_axes((left + shift, 0.2 + shift, 0.3, 0.7))
         axes.plot([0, 1], [0, 1], "o-")
@@ -31,7 +31,7 @@ def test_each_axes_keeps_a_clip_path_of_its_own():
 
 def test_two_figures_on_a_page_share_no_clip_path():
     def figure(height):
-        fig = plt.figure(figsize=(2.0, 2.0))
+        fig = plt.figure(figsize=(2.0, 2.0), layout="none")
         fig.add_axes((0.2, 0.2, 0.7, 0.7), ylim=(0, 3)).fill_between([0, 1], [0, height], hatch="//")
         return own_names(to_svg(fig))
 
