@@ -193,7 +193,7 @@ def moves_the_second_half(student, generator):
 @coupling.check(
     "ladj е логаритъмът от якобиана на собственото ви x",
     points=2,
-    hint="Якобианът е триъгълен: логаритъмът от детерминантата му е сумата на s по преместените координати.",
+    hint="Матрицата на Якоби е триъгълна: логаритъмът от детерминантата ѝ е сумата на s по преместените координати.",
 )
 def coupling_log_det(student, generator):
     net, z = random_net(generator, 6), torch.randn(5, 6, generator=generator, **DOUBLE)
@@ -226,7 +226,7 @@ def comes_back(student, generator):
 @inverse.check(
     "ladj е за тази посока: от x към z",
     points=2,
-    hint="Якобианът на обратното преобразуване е обратният: логаритъмът сменя знака си.",
+    hint="Якобианът на обратното преобразуване е реципрочният: логаритъмът сменя знака си.",
 )
 def inverse_log_det(student, generator):
     net, x = random_net(generator, 4), torch.randn(6, 4, generator=generator, **DOUBLE)
