@@ -37,7 +37,8 @@ def annealed_importance_sampling(
     Args:
         log_joint: maps ``z`` of shape ``(K, *B, D)`` to :math:`\log p(x, z)` of shape ``(K, *B)``;
             differentiable.
-        base: distribution with event shape ``(D,)`` and any batch shape B, often the prior.
+        base: distribution with event shape ``(D,)``, any batch shape B and support on all of
+            :math:`\mathbb R^D`, often the prior. Transform a bounded variable first.
         K: number of particles (for every member of the batch).
         temperatures: number T of equal steps, or the rising ladder :math:`\beta_0, \dots, \beta_T` itself,
             shape ``(T + 1,)``, from 0 to 1.
@@ -49,8 +50,8 @@ def annealed_importance_sampling(
         Final particles ``(K, *B, D)`` with their log-weights ``(K, *B)``.
 
     Raises:
-        ValueError: K < 1, a ladder that does not rise from 0 to 1, a step size that is not positive, wrong
-            shapes, or NaN.
+        ValueError: K < 1, a base with bounded support, a ladder that does not rise from 0 to 1, a step size
+            that is not positive, wrong shapes, or NaN.
 
     Reference: Neal (2001), Annealed importance sampling; Del Moral, Doucet, Jasra (2006), Sequential Monte
     Carlo samplers. Chapter: 2-models/25-choosing-a-learning-principle.
@@ -72,6 +73,8 @@ def annealed_importance_sampling(
     z = base.sample((K,))
     if z.shape != (K, *base.batch_shape, z.shape[-1]) or len(base.event_shape) != 1:
         raise ValueError(f"base has event shape {tuple(base.event_shape)}, expected (D,)")
+    if not all(bool(base.support.check(far).all()) for far in (z + 1e6, z - 1e6)):
+        raise ValueError(f"base has support {base.support}, expected all of R^D: the leapfrog would leave it")
     log_w = torch.zeros(z.shape[:-1], dtype=z.dtype, device=z.device)
     for previous, beta in zip(ladder[:-1], ladder[1:], strict=True):
         log_p = log_joint(z).detach()

@@ -106,8 +106,13 @@ def renyi(log_w: Tensor, alpha: float) -> Tensor:
         raise ValueError(f"alpha is {alpha!r}, expected a finite number")
     if alpha == 1.0:
         return log_w.mean(0)
+    mean = log_w.mean(0)
+    power = (1 - alpha) * (log_w - mean)
+    near_elbo = power.abs().amax(0) < 1  # there the logarithm of a number near one would lose its digits
+    small = torch.where(near_elbo, power, torch.zeros_like(power))  # keeps the gradient free of NaN
+    above_elbo = small.expm1().mean(0).log1p() / (1 - alpha)
     log_mean_power = torch.logsumexp((1 - alpha) * log_w, 0) - math.log(log_w.shape[0])
-    return log_mean_power / (1 - alpha)
+    return torch.where(near_elbo, mean + above_elbo, log_mean_power / (1 - alpha))
 
 
 def perturbative(log_w: Tensor, order: int) -> Tensor:
@@ -143,6 +148,7 @@ def perturbative(log_w: Tensor, order: int) -> Tensor:
     """
     _check_log_w(log_w)
     check_count("order", order, minimum=0)
+    dtype, log_w = log_w.dtype, log_w.double()  # powers of large deviations would overflow in float32
     mean = log_w.mean(0)
     delta = log_w - torch.where(mean.isfinite(), mean, torch.zeros_like(mean))
     term = torch.ones_like(log_w)
@@ -152,4 +158,4 @@ def perturbative(log_w: Tensor, order: int) -> Tensor:
         total = total + term.mean(0)
     valid = mean.isfinite() & (total > 0)
     log_total = torch.where(valid, total, torch.ones_like(total)).log()  # keeps the gradient free of NaN
-    return torch.where(valid, mean + log_total, torch.full_like(mean, -math.inf))
+    return torch.where(valid, mean + log_total, torch.full_like(mean, -math.inf)).to(dtype)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gmtools.checks import check_count, check_not_nan, check_positive, check_shape
+from gmtools.inference.checks import check_float
 from gmtools.inference.diagnostics import mcmc_ess, r_hat
 
 LogDensity = Callable[[Tensor], Tensor]
@@ -132,6 +133,7 @@ class DualAveraging:
 def check_run(log_density: LogDensity, z0: Tensor, steps: int, warmup: int, step_size: float) -> Tensor:
     """Check a sampler's arguments and return the log-density at the start, shape ``(C,)``."""
     check_shape("z0", z0, "C", "D")
+    check_float("z0", z0)
     check_not_nan("z0", z0)
     check_count("steps", steps)
     check_count("warmup", warmup, minimum=0)
@@ -143,6 +145,19 @@ def check_run(log_density: LogDensity, z0: Tensor, steps: int, warmup: int, step
             f"log_density(z0) is {start.tolist()}, expected finite values: start within the support"
         )
     return start
+
+
+def check_gradient_run(
+    log_density: LogDensity, z0: Tensor, steps: int, warmup: int, step_size: float
+) -> tuple[Tensor, Tensor]:
+    """:func:`check_run` for a sampler that follows gradients; returns the first one too, ``(C, D)``."""
+    check_run(log_density, z0, steps, warmup, step_size)
+    start, gradient = value_and_gradient(log_density, z0)
+    if not bool(gradient.isfinite().all()):
+        raise ValueError(
+            f"log_density has at z0 the gradient {gradient.tolist()}, expected finite values: start elsewhere"
+        )
+    return start, gradient
 
 
 def value_and_gradient(log_density: LogDensity, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gmtools.checks import check_choice, check_not_nan
+from gmtools.inference.checks import check_float
 
 
 def _split(samples: Tensor) -> Tensor:
@@ -17,6 +18,7 @@ def _split(samples: Tensor) -> Tensor:
         raise ValueError(
             f"samples has shape {tuple(samples.shape)}, expected (S, C, ...) with S >= 4 and C >= 1"
         )
+    check_float("samples", samples)
     check_not_nan("samples", samples)
     half = samples.shape[0] // 2
     return torch.cat([samples[:half], samples[-half:]], dim=1)
@@ -33,11 +35,16 @@ def _rank_normalise(samples: Tensor) -> Tensor:
     return score.movedim(-1, 0).reshape(samples.shape)
 
 
+def _nan_where_equal(chains: Tensor, diagnostic: Tensor) -> Tensor:
+    """Draws that are all equal have variances of rounding errors; nothing can be said of them."""
+    return torch.where((chains == chains[0, 0]).flatten(0, 1).all(0), torch.nan, diagnostic)
+
+
 def _plain_r_hat(chains: Tensor) -> Tensor:
     length = chains.shape[0]
     within = chains.var(0).mean(0)
     between = chains.mean(0).var(0)
-    return ((length - 1) / length + between / within).sqrt()
+    return _nan_where_equal(chains, ((length - 1) / length + between / within).sqrt())
 
 
 def r_hat(samples: Tensor) -> Tensor:
@@ -53,10 +60,11 @@ def r_hat(samples: Tensor) -> Tensor:
         samples: draws, shape ``(S, C, ...)``, S >= 4.
 
     Returns:
-        Shape ``(...)``, ``(D,)`` for samples ``(S, C, D)``. NaN where all draws are equal.
+        Shape ``(...)``, ``(D,)`` for samples ``(S, C, D)``. NaN where all draws are equal; the bulk's alone
+        where only the distances to the median are.
 
     Raises:
-        ValueError: another shape, or NaN entries.
+        ValueError: another shape, no floating-point numbers, or NaN entries.
 
     Reference: Vehtari, Gelman, Simpson, Carpenter, Bürkner (2021), Rank-normalization, folding, and
     localization: an improved R-hat for assessing convergence of MCMC.
@@ -71,7 +79,7 @@ def r_hat(samples: Tensor) -> Tensor:
     median = chains.flatten(0, 1).quantile(0.5, dim=0)
     bulk = _plain_r_hat(_rank_normalise(chains))
     tails = _plain_r_hat(_rank_normalise((chains - median).abs()))
-    return torch.maximum(bulk, tails)
+    return torch.fmax(bulk, tails)
 
 
 def mcmc_ess(samples: Tensor, *, kind: str = "bulk") -> Tensor:
@@ -89,10 +97,11 @@ def mcmc_ess(samples: Tensor, *, kind: str = "bulk") -> Tensor:
             error of their mean; ``"tail"``, the smaller of those for the 5 % and 95 % quantiles.
 
     Returns:
-        Shape ``(...)``, ``(D,)`` for samples ``(S, C, D)``. NaN where all draws are equal.
+        Shape ``(...)``, ``(D,)`` for samples ``(S, C, D)``. NaN where all draws are equal, for ``"tail"``
+        where no draw lies above either quantile.
 
     Raises:
-        ValueError: another shape, NaN entries, or an unknown kind.
+        ValueError: another shape, no floating-point numbers, NaN entries, or an unknown kind.
 
     Reference: Vehtari, Gelman, Simpson, Carpenter, Bürkner (2021), Rank-normalization, folding, and
     localization; Geyer (1992), Practical Markov chain Monte Carlo.
@@ -110,7 +119,7 @@ def mcmc_ess(samples: Tensor, *, kind: str = "bulk") -> Tensor:
     if kind == "mean":
         return _geyer_ess(chains)
     low, high = chains.flatten(0, 1).quantile(torch.tensor([0.05, 0.95]).to(chains), dim=0)
-    return torch.minimum(_geyer_ess((chains <= low).to(chains)), _geyer_ess((chains <= high).to(chains)))
+    return torch.fmin(_geyer_ess((chains <= low).to(chains)), _geyer_ess((chains <= high).to(chains)))
 
 
 def _geyer_ess(chains: Tensor) -> Tensor:
@@ -119,11 +128,11 @@ def _geyer_ess(chains: Tensor) -> Tensor:
     within = autocovariance[0] * length / (length - 1)
     total = autocovariance[0] + chains.mean(0).var(0)
     correlation = 1 - (within - autocovariance) / total
-    correlation[0] = torch.where(total > 0, 1.0, torch.nan)
+    correlation[0] = 1.0
     pairs = correlation[: length // 2 * 2].unflatten(0, (-1, 2)).sum(1)
     positive = (pairs > 0).cumprod(0)
     time = 2 * (pairs.cummin(0).values * positive).sum(0) - 1
-    return length * count / time.clamp(min=1 / math.log10(length * count))
+    return _nan_where_equal(chains, length * count / time.clamp(min=1 / math.log10(length * count)))
 
 
 def _autocovariance(chains: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from gmtools.checks import check_choice, check_count, check_not_nan, check_shape
+from gmtools.inference.checks import check_float
 
 
 class EMSteps(Protocol):
@@ -33,7 +34,7 @@ class EMFit(NamedTuple):
         parameters: after the last M step.
         posterior: of the last E step.
         bounds: shape ``(T, 2)``: the bound after the E and after the M step of every iteration, in nats a
-            data point. ``bounds.flatten()`` never decreases.
+            data point. ``bounds.flatten()`` never decreases, up to rounding.
     """
 
     parameters: Any
@@ -113,8 +114,8 @@ class MixtureEM:
         family: ``"exact"`` or ``"hard"``.
 
     Raises:
-        ValueError: wrong shapes, NaN, an unknown family; later, a component that has collapsed onto fewer
-            points than it has dimensions, where the likelihood is unbounded.
+        ValueError: wrong shapes, no floating-point numbers, NaN, an unknown family; later, a component that
+            has collapsed onto at most D points, where the likelihood is unbounded.
 
     Reference: Bishop (2006), Pattern recognition and machine learning, section 9.2.
     Chapter: 3-inference/37-variational-em.
@@ -127,6 +128,7 @@ class MixtureEM:
 
     def __init__(self, x: Tensor, family: str = "exact") -> None:
         check_shape("x", x, "N", "D")
+        check_float("x", x)
         check_not_nan("x", x)
         check_choice("family", family, ("exact", "hard"))
         self.x, self.family = x, family
@@ -135,11 +137,13 @@ class MixtureEM:
         """Parameters to start from: means spread over the data (k-means++), the data's covariance for all."""
         check_count("components", components)
         x = self.x
-        if components > len(x):
-            raise ValueError(f"components is {components}, expected at most the {len(x)} data points")
         means = x[torch.randint(len(x), (1,))]
         for _ in range(components - 1):
-            nearest = torch.cdist(x, means).amin(1).square()
+            nearest = (x[:, None] - means).square().sum(-1).amin(1)
+            if not bool((nearest > 0).any()):
+                raise ValueError(
+                    f"components is {components}, expected at most the {len(means)} distinct points"
+                )
             means = torch.cat([means, x[torch.multinomial(nearest, 1)]])
         covariance = torch.atleast_2d(torch.cov(x.T, correction=0))
         return MixtureParameters(
@@ -208,7 +212,7 @@ class FactorAnalysisEM:
 
     .. math:: q_n = \mathcal N(m_n, V), \quad m_n = M^{-1} W^\top \Psi^{-1} \tilde x_n, \quad V = M^{-1},
         \qquad W = \Big(\sum_n \tilde x_n m_n^\top\Big) \Big(\sum_n m_n m_n^\top + N V\Big)^{-1}, \quad
-        \psi = \mathrm{diag}\Big(\frac1N \sum_n (\tilde x_n - W m_n) \tilde x_n^\top\Big)
+        \psi = \frac1N \sum_n (\tilde x_n - W m_n)^2 + \mathrm{diag}(W V W^\top)
 
     The family ``"mean_field"`` restricts V to diagonal matrices. Its optimum keeps the means and has the
     variances :math:`1 / M_{jj}`, too small; the bound then also prefers loadings with orthogonal columns.
@@ -219,7 +223,8 @@ class FactorAnalysisEM:
         isotropic: one variance for all dimensions, which is probabilistic PCA.
 
     Raises:
-        ValueError: wrong shapes, NaN, an unknown family.
+        ValueError: wrong shapes, no floating-point numbers, NaN, an unknown family, a constant column (where
+            there is one variance for all: nothing but such columns).
 
     Reference: Rubin, Thayer (1982), EM algorithms for ML factor analysis; Tipping, Bishop (1999),
     Probabilistic principal component analysis. Chapter: 3-inference/37-variational-em.
@@ -234,8 +239,12 @@ class FactorAnalysisEM:
 
     def __init__(self, x: Tensor, family: str = "exact", isotropic: bool = False) -> None:
         check_shape("x", x, "N", "D")
+        check_float("x", x)
         check_not_nan("x", x)
         check_choice("family", family, ("exact", "mean_field"))
+        constant = (x == x[:1]).all(0)
+        if bool(constant.all() if isotropic else constant.any()):
+            raise ValueError(f"x has constant columns {constant.nonzero().flatten().tolist()}, expected none")
         self.x, self.family, self.isotropic = x, family, isotropic
         self.mean = x.mean(0)
         self.centred = x - self.mean
@@ -266,16 +275,21 @@ class FactorAnalysisEM:
         second = mean.T @ mean + len(mean) * covariance
         cross = self.centred.T @ mean
         loadings = torch.linalg.solve(second, cross, left=False)
-        variance = (self.centred.square().sum(0) - (loadings * cross).sum(1)) / len(mean)
+        variance = self._squared_error(posterior, loadings)
         if self.isotropic:
             variance = variance.mean().expand_as(variance)
         return FactorParameters(self.mean, loadings, variance)
 
+    def _squared_error(self, posterior: FactorPosterior, loadings: Tensor) -> Tensor:
+        """Expected, of the reconstruction, ``(D,)``: a sum of squares, which no rounding makes negative."""
+        mean, covariance = posterior
+        spread = ((loadings @ covariance) * loadings).sum(1)
+        return (self.centred - mean @ loadings.T).square().mean(0) + spread
+
     def bound(self, posterior: FactorPosterior, parameters: FactorParameters) -> Tensor:
         r""":math:`\mathcal F` in nats a data point, a scalar."""
         (mean, covariance), (_, loadings, variance) = posterior, parameters
-        spread = ((loadings @ covariance) * loadings).sum(1)
-        error = (self.centred - mean @ loadings.T).square().mean(0) + spread
+        error = self._squared_error(posterior, loadings)
         reconstruction = -0.5 * ((2 * math.pi * variance).log() + error / variance).sum()
         divergence = 0.5 * (
             covariance.trace() + mean.square().sum(1).mean() - mean.shape[1] - torch.logdet(covariance)

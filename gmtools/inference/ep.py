@@ -37,10 +37,10 @@ def expectation_propagation(
     *,
     iterations: int = 200,
     damping: float = 0.5,
-    tolerance: float = 1e-8,
+    tolerance: float | None = None,
     nodes: int = 401,
 ) -> EPFit:
-    r"""Approximate a posterior by a Gaussian, one factor after another matched in its first two moments.
+    r"""Approximate a posterior by a Gaussian that matches every factor in its first two moments.
 
     .. math:: p(z \mid x) \propto p(z) \prod_n t_n(a_n^\top z) \approx p(z) \prod_n
         \exp\big(\nu_n s_n - \tfrac12 \tau_n s_n^2\big), \qquad s_n = a_n^\top z
@@ -53,13 +53,13 @@ def expectation_propagation(
     Args:
         log_factor: maps projections ``s`` of shape ``(Q, N)``, column n for factor n, to :math:`\log t_n(s)`
             of the same shape.
-        features: the rows :math:`a_n`, shape ``(N, D)``. float64 is worth having here.
+        features: the rows :math:`a_n`, shape ``(N, D)``, none of them zero. float64 is worth having here.
         prior: Gaussian prior, event shape ``(D,)``.
         iterations: most sweeps.
         damping: fraction of the way that a sweep moves the sites, in (0, 1]. All sites move at once, so some
             damping is needed; lower it if the sweeps do not converge.
         tolerance: largest change of a mean or standard deviation, in units of the standard deviation, that
-            ends the sweeps.
+            ends the sweeps. Default: square root of the machine epsilon.
         nodes: of the trapezoidal rule, over ten standard deviations of the cavity to each side. Its error
             vanishes exponentially once the nodes are closer than the factor is wide.
 
@@ -67,7 +67,8 @@ def expectation_propagation(
         Gaussian posterior, log-evidence and sites.
 
     Raises:
-        ValueError: wrong shapes, NaN, a factor that vanishes under its cavity, or no convergence.
+        ValueError: wrong shapes, NaN, a row of zeros, a factor that vanishes under its cavity, or no
+            convergence.
 
     Reference: Minka (2001), Expectation propagation for approximate Bayesian inference; Rasmussen, Williams
     (2006), Gaussian processes for machine learning, section 3.6. Chapter:
@@ -80,7 +81,12 @@ def expectation_propagation(
     """
     check_shape("features", features, "N", *prior.event_shape)
     check_not_nan("features", features)
+    zero = (features == 0).all(1)
+    if bool(zero.any()):
+        raise ValueError(f"features has zero rows {zero.nonzero().flatten().tolist()}, expected none")
     check_count("iterations", iterations)
+    if tolerance is None:
+        tolerance = math.sqrt(torch.finfo(features.dtype).eps)
     check_positive("tolerance", tolerance)
     if not 0 < damping <= 1:
         raise ValueError(f"damping is {damping!r}, expected a number in (0, 1]")

@@ -9,7 +9,7 @@ from gmtools.inference.chains import (
     DualAveraging,
     LogDensity,
     Recorder,
-    check_run,
+    check_gradient_run,
     metropolis_test,
     value_and_gradient,
 )
@@ -91,7 +91,7 @@ def hmc(
 
     Raises:
         ValueError: wrong shapes, no steps, a step size or trajectory that is not positive, a start of density
-            zero.
+            zero or without a finite gradient.
 
     Reference: Neal (2011), MCMC using Hamiltonian dynamics; Hoffman, Gelman (2014), The No-U-Turn sampler,
     algorithm 5. Chapter: 3-inference/29-approximate-inference-methods.
@@ -101,11 +101,10 @@ def hmc(
     >>> bool((run.r_hat < 1.05).all()), bool(run.ess.min() > 400)
     (True, True)
     """
-    check_run(log_density, z0, steps, warmup, step_size)
+    value, gradient = check_gradient_run(log_density, z0, steps, warmup, step_size)
     check_positive("trajectory", trajectory)
     check_count("max_leapfrog", max_leapfrog)
     z = z0.detach()
-    value, gradient = value_and_gradient(log_density, z)
     adaptation = DualAveraging(step_size, target_acceptance)
     recorder = Recorder(z, steps, warmup)
     for step in range(warmup + steps):

@@ -14,8 +14,6 @@ from torch.distributions import Distribution
 
 from gmtools.checks import check_count, check_not_nan
 
-SMALLEST_TAIL = 5  # a generalised Pareto fit to fewer exceedances says nothing
-
 
 @dataclass(frozen=True)
 class ImportanceSample:
@@ -117,6 +115,12 @@ def _check_log_w(log_w: Tensor) -> None:
     check_not_nan("log_w", log_w)
 
 
+def _finite_maximum(log_w: Tensor) -> Tensor:
+    """The largest of each column, to be subtracted before exponentiating; 0 where it is infinite."""
+    largest = log_w.amax(0)
+    return torch.where(largest.isfinite(), largest, 0.0)
+
+
 def effective_sample_size(log_w: Tensor) -> Tensor:
     r"""Effective sample size of importance weights (Kish).
 
@@ -129,7 +133,7 @@ def effective_sample_size(log_w: Tensor) -> Tensor:
         log_w: log-weights, shape ``(K, ...)``.
 
     Returns:
-        Shape ``(...)``.
+        Shape ``(...)``. NaN where all weights are zero.
 
     Raises:
         ValueError: no samples, or NaN entries.
@@ -141,7 +145,8 @@ def effective_sample_size(log_w: Tensor) -> Tensor:
     tensor([2., 1.])
     """
     _check_log_w(log_w)
-    return torch.exp(2 * torch.logsumexp(log_w, 0) - torch.logsumexp(2 * log_w, 0))
+    w = (log_w - _finite_maximum(log_w)).exp()
+    return w.sum(0).square() / w.square().sum(0)
 
 
 def pareto_k(log_w: Tensor) -> Tensor:
@@ -155,7 +160,9 @@ def pareto_k(log_w: Tensor) -> Tensor:
         log_w: log-weights, shape ``(K, ...)``, K >= 25.
 
     Returns:
-        Shape ``(...)``. ``-inf`` where the tail weights are all equal, as with a perfect proposal.
+        Shape ``(...)``. ``-inf`` where the tail weights are all equal (up to the square root of the machine
+        epsilon), as with a perfect proposal; ``+inf`` where they are not and yet no shape can be fitted
+        because hardly any of them differs from the next smaller weight, as where nearly all weights vanish.
 
     Raises:
         ValueError: fewer than 25 samples, or NaN entries.
@@ -178,7 +185,7 @@ def pareto_smooth(log_w: Tensor) -> tuple[Tensor, Tensor]:
 
     The :math:`M = \min(K / 5, 3 \sqrt K)` largest weights become the expected order statistics
     :math:`F^{-1}\big((m - \tfrac12) / M\big)` of the generalised Pareto distribution, none above the largest
-    raw weight.
+    raw weight. Where k is infinite nothing was fitted, and they stay as they are.
 
     Args:
         log_w: log-weights, shape ``(K, ...)``, K >= 25.
@@ -199,36 +206,35 @@ def pareto_smooth(log_w: Tensor) -> tuple[Tensor, Tensor]:
     """
     _check_log_w(log_w)
     K = log_w.shape[0]
-    M = math.ceil(min(0.2 * K, 3 * math.sqrt(K)))
-    if M < SMALLEST_TAIL:
+    if K < 25:
         raise ValueError(f"log_w has shape {tuple(log_w.shape)}, expected (K, ...) with K >= 25")
-    largest = log_w.amax(0)
-    ordered, order = (log_w - torch.where(largest.isfinite(), largest, 0.0)).sort(dim=0)
+    M = math.ceil(min(0.2 * K, 3 * math.sqrt(K)))
+    largest = _finite_maximum(log_w)
+    ordered, order = (log_w.double() - largest).sort(dim=0)  # float32 would lose most of a long tail
     cutoff = ordered[K - M - 1].exp()
     excess = ordered[K - M :].exp() - cutoff
     k, sigma = _fit_generalised_pareto(excess)
-    flat = k == -math.inf
+    equal = excess[-1] <= math.sqrt(torch.finfo(log_w.dtype).eps)
+    fitted = k.isfinite() & sigma.isfinite() & ~equal
 
-    probability = (torch.arange(M, dtype=log_w.dtype, device=log_w.device) + 0.5) / M
+    probability = (torch.arange(M, dtype=excess.dtype, device=log_w.device) + 0.5) / M
     probability = probability.reshape((M,) + (1,) * (log_w.ndim - 1))
     quantile = sigma * torch.expm1(-k * torch.log1p(-probability)) / k
-    smoothed = (cutoff + quantile).log().clamp(max=0.0)
-    tail = torch.where(flat, ordered[K - M :], smoothed)
-    result = torch.empty_like(log_w).scatter_(0, order, torch.cat([ordered[: K - M], tail]))
-    return result + torch.where(largest.isfinite(), largest, 0.0), k
+    smoothed = (cutoff + quantile).log().clamp(max=0.0).to(log_w) + largest
+    tail = torch.where(fitted, smoothed, log_w.gather(0, order[K - M :]))
+    k = torch.where(fitted, k, torch.where(equal, -math.inf, math.inf))
+    return log_w.scatter(0, order[K - M :], tail), k.to(log_w)
 
 
 def _fit_generalised_pareto(excess: Tensor) -> tuple[Tensor, Tensor]:
     r"""Zhang and Stephens' estimate of (k, sigma) from sorted exceedances of shape ``(M, ...)``.
 
     The profile likelihood of :math:`\theta = -k / \sigma` is averaged over a fixed grid. As in Vehtari et al.
-    (2024), k is shrunk towards 0.5 as if ten more exceedances had said so.
+    (2024), k is shrunk towards 0.5 as if ten more exceedances had said so. NaN where the lower quartile of
+    the exceedances is zero, for the grid spans multiples of its inverse.
     """
     M = excess.shape[0]
     largest, quartile = excess[-1], excess[int(M / 4 + 0.5) - 1]
-    flat = ~(quartile > 0) | (largest <= 0)
-    excess = torch.where(flat, torch.ones_like(excess), excess)
-    largest, quartile = torch.where(flat, 1.0, largest), torch.where(flat, 1.0, quartile)
     size = 30 + int(math.sqrt(M))
     grid = torch.arange(1, size + 1, dtype=excess.dtype, device=excess.device)
     grid = (1 - (size / (grid - 0.5)).sqrt()).reshape((size,) + (1,) * (excess.ndim - 1))
@@ -238,5 +244,4 @@ def _fit_generalised_pareto(excess: Tensor) -> tuple[Tensor, Tensor]:
     theta = (torch.softmax(log_likelihood, 0) * theta).sum(0)
     k = torch.log1p(-theta * excess).mean(0)
     sigma = -k / theta
-    k = (M * k + 10 * 0.5) / (M + 10)
-    return torch.where(flat, -math.inf, k), torch.where(flat, 0.0, sigma)
+    return (M * k + 10 * 0.5) / (M + 10), sigma

@@ -91,8 +91,8 @@ def monte_carlo_kl(q: Distribution, p: Distribution, K: int) -> Estimate:
     .. math:: \mathrm{KL}(q \| p) \approx \frac1K \sum_k \big[ \log q(z_k) - \log p(z_k) \big], \quad z_k \sim
         q
 
-    Unbiased; single estimates may be negative. The gradient is pathwise where q can be reparametrised, and
-    absent otherwise.
+    Unbiased; single estimates may be negative. The gradient is pathwise where q can be reparametrised;
+    otherwise only the parameters of p have one.
 
     Args:
         q: any distribution.
@@ -131,7 +131,7 @@ def monte_carlo_kl(q: Distribution, p: Distribution, K: int) -> Estimate:
         z, log_q = rsample_and_log_prob(q, (K,))
     else:
         z = q.sample((K,))
-        log_q = q.log_prob(z)
+        log_q = q.log_prob(z).detach()  # along fixed draws its gradient is a score, whose mean is zero
     difference = log_q - p.log_prob(z)
     if bool(difference.isnan().any()):
         raise ValueError("log q - log p has NaN entries, expected none")

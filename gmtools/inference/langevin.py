@@ -10,7 +10,7 @@ from gmtools.inference.chains import (
     DualAveraging,
     LogDensity,
     Recorder,
-    check_run,
+    check_gradient_run,
     metropolis_test,
     value_and_gradient,
 )
@@ -36,8 +36,9 @@ def ula(log_density: LogDensity, z0: Tensor, steps: int, *, step_size: float, wa
         :class:`Chains` with samples ``(S, C, D)``; its acceptance is one.
 
     Raises:
-        ValueError: wrong shapes, no steps, a step size that is not positive, a start of density zero, or
-            chains that have diverged.
+        ValueError: wrong shapes, no steps, a step size that is not positive, a start of density zero or
+            without a finite gradient, or chains that are no longer finite at the end. A divergence that has
+            not got that far shows in ``r_hat`` and in the samples.
 
     Reference: Roberts, Tweedie (1996), Exponential convergence of Langevin distributions and their discrete
     approximations. Chapter: 3-inference/29-approximate-inference-methods.
@@ -47,9 +48,8 @@ def ula(log_density: LogDensity, z0: Tensor, steps: int, *, step_size: float, wa
     >>> bool((run.samples.var() - 2.0).abs() < 0.1)  # and not 1: the bias of a large step
     True
     """
-    check_run(log_density, z0, steps, warmup, step_size)
+    value, gradient = check_gradient_run(log_density, z0, steps, warmup, step_size)
     z = z0.detach()
-    value, gradient = value_and_gradient(log_density, z)
     recorder = Recorder(z, steps, warmup)
     for step in range(warmup + steps):
         z = z + step_size * gradient + math.sqrt(2 * step_size) * torch.randn_like(z)
@@ -89,7 +89,8 @@ def mala(
         :class:`Chains` with samples ``(S, C, D)``.
 
     Raises:
-        ValueError: wrong shapes, no steps, a step size that is not positive, a start of density zero.
+        ValueError: wrong shapes, no steps, a step size that is not positive, a start of density zero or
+            without a finite gradient.
 
     Reference: Roberts, Rosenthal (1998), Optimal scaling of discrete approximations to Langevin diffusions.
     Chapter: 3-inference/29-approximate-inference-methods.
@@ -99,9 +100,8 @@ def mala(
     >>> bool((run.samples.var((0, 1)) - 1.0).abs().max() < 0.2)
     True
     """
-    check_run(log_density, z0, steps, warmup, step_size)
+    value, gradient = check_gradient_run(log_density, z0, steps, warmup, step_size)
     z = z0.detach()
-    value, gradient = value_and_gradient(log_density, z)
     adaptation = DualAveraging(step_size, target_acceptance)
     recorder = Recorder(z, steps, warmup)
     for step in range(warmup + steps):

@@ -10,6 +10,7 @@ from torch.autograd.functional import hessian
 from torch.distributions import MultivariateNormal
 
 from gmtools.checks import check_count, check_not_nan, check_positive, check_shape
+from gmtools.inference.checks import check_float
 
 LogDensity = Callable[[Tensor], Tensor]
 
@@ -61,9 +62,9 @@ def laplace(
         The mode, covariance, log-evidence and Gaussian, without gradients.
 
     Raises:
-        ValueError: ``z0`` is no vector or not finite; ``log_joint`` returns no scalar, is not finite at
-            ``z0``, has no mode that the search could reach, or has a Hessian there that is not positive
-            definite (a saddle, a ridge).
+        ValueError: ``z0`` is no vector of floating-point numbers or not finite; ``log_joint`` returns no
+            scalar, is not finite at ``z0``, has no mode that the search could reach, or has a Hessian there
+            that is not positive definite (a saddle, a ridge).
 
     Reference: MacKay (2003), Information theory, inference, and learning algorithms, chapter 27.
     Chapter: 3-inference/30-laplace-approximation.
@@ -76,6 +77,7 @@ def laplace(
     (-1.681, 0.765)
     """
     check_shape("z0", z0, "D")
+    check_float("z0", z0)
     check_not_nan("z0", z0)
     check_count("max_steps", max_steps)
     if tolerance is None:

@@ -52,12 +52,21 @@ class ABCSample:
             w_m \gets w_m \big(1 - d_m^2 / \epsilon^2\big)
 
         with B from a weighted linear regression of z on the summaries. Removes the bias of a wide tolerance
-        where the posterior moves linearly with the summaries.
+        where the posterior moves linearly with the summaries. Draws at equal distances keep their weights.
+
+        Raises:
+            ValueError: fewer than S + 2 draws, too few for S slopes and a constant (the farthest counts for
+                nothing).
 
         Reference: Beaumont, Zhang, Balding (2002), Approximate Bayesian computation in population genetics.
         """
+        M, S = self.deviation.shape
+        if M < S + 2:
+            raise ValueError(f"deviation has shape {(M, S)}, expected at least {S + 2} draws")
         squared = self.deviation.square().sum(1)
         weights = self.weights * (1 - squared / squared.max().clamp(min=torch.finfo(squared.dtype).tiny))
+        if not bool(weights.sum() > 0):
+            weights = self.weights
         weights = weights / weights.sum()
         design = torch.cat([torch.ones_like(squared)[:, None], self.deviation], 1)
         root = weights.sqrt()[:, None]
@@ -87,7 +96,8 @@ def rejection_abc(
         The accepted parameters, equally weighted.
 
     Raises:
-        ValueError: wrong shapes, NaN, ``accept`` out of range, or a summary that does not vary.
+        ValueError: wrong shapes, a prior without event shape ``(D,)``, NaN, ``accept`` out of range, or a
+            summary that does not vary.
 
     Reference: Pritchard, Seielstad, Perez-Lezaun, Feldman (1999), Population growth of human Y chromosomes;
     Sisson, Fan, Beaumont (2018), Handbook of approximate Bayesian computation.
@@ -102,6 +112,7 @@ def rejection_abc(
     check_count("simulations", simulations)
     if not 0 < accept <= 1:
         raise ValueError(f"accept is {accept!r}, expected a number in (0, 1]")
+    _check_prior(prior)
     z = prior.sample((simulations,))
     summaries = _simulate(simulator, z, observed)
     deviation = (summaries - observed) / _scale(summaries)
@@ -140,8 +151,8 @@ def smc_abc(
         The last population, weighted.
 
     Raises:
-        ValueError: wrong shapes, NaN, fewer than 2 particles a dimension, a summary that does not vary, or
-            too many simulations.
+        ValueError: wrong shapes, a prior without event shape ``(D,)``, NaN, fewer than 2 D + 2 particles, of
+            which half must span the space, a summary that does not vary, or too many simulations.
 
     Reference: Beaumont, Cornuet, Marin, Robert (2009), Adaptive approximate Bayesian computation.
     Chapter: 2-models/25-choosing-a-learning-principle.
@@ -153,7 +164,8 @@ def smc_abc(
     (True, True)
     """
     check_count("rounds", rounds)
-    check_count("particles", particles, minimum=max(4, 2 * prior.event_shape[0]))
+    _check_prior(prior)
+    check_count("particles", particles, minimum=2 * prior.event_shape[0] + 2)
     z = prior.sample((particles,))
     summaries = _simulate(simulator, z, observed)
     scale = _scale(summaries)
@@ -183,6 +195,14 @@ def smc_abc(
         weights = (_log_prior(prior, new_z) - log_mixture).softmax(0)
         z = new_z
     return ABCSample(z, weights, deviation, tolerance.item(), simulations)
+
+
+def _check_prior(prior: Distribution) -> None:
+    if len(prior.event_shape) != 1 or prior.batch_shape:
+        raise ValueError(
+            f"prior has batch shape {tuple(prior.batch_shape)} and event shape {tuple(prior.event_shape)}, "
+            "expected () and (D,)"
+        )
 
 
 def _simulate(simulator: Simulator, z: Tensor, observed: Tensor) -> Tensor:

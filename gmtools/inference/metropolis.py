@@ -92,14 +92,15 @@ def adaptive_metropolis(
     z = z0.detach()
     D = z.shape[1]
     recorder = Recorder(z, steps, warmup)
-    mean, scatter = z.clone(), z.new_zeros(len(z), D, D)
-    floor = 1e-6 * step_size**2 * torch.eye(D, dtype=z.dtype, device=z.device)
+    mean = z.double()  # float32 would lose the width of a narrow ridge
+    scatter = mean.new_zeros(len(z), D, D)
+    floor = 1e-6 * step_size**2 * torch.eye(D, dtype=mean.dtype, device=z.device)
     for step in range(warmup + steps):
         move = torch.randn_like(z)
         if step < 20 * D:
             move = step_size * move
         else:
-            factor = torch.linalg.cholesky(scatter / step + floor)
+            factor = _cholesky(scatter / step + floor).to(z)
             move = 2.38 / math.sqrt(D) * (factor @ move[..., None])[..., 0]
         z, value, probability = _metropolis_step(log_density, z, value, move)
         recorder.add(step, z, value, probability)
@@ -107,6 +108,16 @@ def adaptive_metropolis(
         mean = mean + difference / (step + 2)
         scatter = scatter + difference[..., :, None] * (z - mean)[..., None, :]
     return recorder.chains(step_size)
+
+
+def _cholesky(covariance: Tensor) -> Tensor:
+    """Cholesky factors ``(C, D, D)``; rounding may have made some of the covariances indefinite."""
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    if bool(failed.any()):
+        diagonal = covariance.diagonal(dim1=-2, dim2=-1)
+        rounding = 10 * torch.finfo(covariance.dtype).eps * diagonal.sum(-1) * (failed > 0)
+        factor = torch.linalg.cholesky(covariance + rounding[:, None].expand_as(diagonal).diag_embed())
+    return factor
 
 
 def _metropolis_step(

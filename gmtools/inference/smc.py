@@ -88,10 +88,11 @@ def particle_filter(
 ) -> ParticleFilter:
     r"""Bootstrap particle filter of a state-space model.
 
-    .. math:: z_t^k \sim p(z_t \mid z_{t-1}^{a_k}), \qquad w_t^k \propto w_{t-1}^{a_k} \, p(x_t \mid z_t^k),
-        \qquad p(x_t \mid x_{1..t-1}) \approx \sum_k \bar w_{t-1}^{a_k} \, p(x_t \mid z_t^k)
+    .. math:: z_t^k \sim p(z_t \mid z_{t-1}^{a_k}), \qquad w_t^k \propto \tilde w_t^k \, p(x_t \mid z_t^k),
+        \qquad p(x_t \mid x_{1..t-1}) \approx \sum_k \tilde w_t^k \, p(x_t \mid z_t^k)
 
-    Particles are resampled, systematically, whenever their effective number has fallen below a fraction of K.
+    Particles are resampled, systematically, whenever their effective number has fallen below a fraction of K;
+    then :math:`\tilde w_t^k = 1 / K`. Otherwise :math:`a_k = k` and :math:`\tilde w_t^k = w_{t-1}^k`.
 
     Args:
         initial: :math:`p(z_1)`, event shape ``(d,)``.

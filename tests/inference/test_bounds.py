@@ -131,6 +131,13 @@ def test_perturbative_bound_of_a_negative_polynomial_is_minus_infinity_with_fini
     assert torch.autograd.grad(value.sum(), log_w)[0].isfinite().all()
 
 
+@pytest.mark.parametrize("order", range(1, 10))
+def test_perturbative_series_does_not_overflow_in_single_precision(order):
+    log_w = torch.tensor([[0.0], [-1e7], [-2e7]])
+    torch.testing.assert_close(perturbative(log_w, order), perturbative(log_w.double(), order).float())
+    assert perturbative(log_w, order).isfinite()
+
+
 def test_zero_weights_make_the_elbo_minus_infinity_but_not_iwae():
     log_w = torch.tensor([[0.0], [-math.inf]])
     assert elbo(log_w).item() == perturbative(log_w, 3).item() == -math.inf
@@ -152,6 +159,30 @@ def test_renyi_falls_with_alpha_and_joins_iwae_and_elbo():
     assert (values[:-1] >= values[1:] - 1e-12).all()
     torch.testing.assert_close(renyi(log_w, 0.0), iwae(log_w))
     torch.testing.assert_close(renyi(log_w, 1.0 + 1e-7), elbo(log_w), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("distance", [1e-6, -1e-6, 1e-3])
+def test_renyi_keeps_its_digits_near_the_elbo_in_single_precision(distance):
+    log_w = draw(8, 50).float()
+    torch.testing.assert_close(
+        renyi(log_w, 1 + distance).double(), renyi(log_w.double(), 1 + distance), atol=1e-5, rtol=1e-5
+    )
+
+
+def test_renyi_near_the_elbo_expands_in_the_variance():
+    log_w = draw(8, 50)
+    for distance in (1e-4, -1e-4):
+        expected = elbo(log_w) - 0.5 * distance * log_w.var(0, correction=0)
+        torch.testing.assert_close(renyi(log_w, 1 + distance), expected, atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.999999])
+def test_renyi_with_a_zero_weight_has_a_finite_gradient(alpha):
+    log_w = torch.tensor([[-math.inf, 0.0], [0.0, 1e-3], [1.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    value = renyi(log_w, alpha)
+    expected = math.log((1 + math.exp(1 - alpha)) / 3) / (1 - alpha)  # the zero weight adds nothing
+    assert value[0].item() == pytest.approx(expected) and value[1].isfinite()
+    assert torch.autograd.grad(value.sum(), log_w)[0].isfinite().all()
 
 
 @pytest.mark.parametrize("alpha", [math.nan, math.inf])

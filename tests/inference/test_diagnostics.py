@@ -102,7 +102,24 @@ def test_tail_ess_of_independent_draws():
 
 
 def test_equal_draws_give_nan():
-    assert r_hat(torch.ones(10, 2)).isnan() and mcmc_ess(torch.ones(10, 2)).isnan()
+    for dtype in (torch.float32, F64):
+        samples = torch.full((1000, 4), 0.1, dtype=dtype)  # not representable: its mean is rounded
+        assert r_hat(samples).isnan()
+        for kind in ("bulk", "mean", "tail"):
+            assert mcmc_ess(samples, kind=kind).isnan()
+
+
+def test_draws_at_equal_distances_from_the_median_are_not_equal_draws():
+    torch.manual_seed(0)
+    samples = torch.tensor([1.0, -1.0], dtype=F64).repeat(2000)[torch.randperm(4000)].reshape(1000, 4)
+    assert r_hat(samples) < 1.01
+    assert r_hat(samples.sort(0).values) > 1.05
+
+
+def test_tail_ess_of_draws_with_a_bound():
+    samples = autoregression(0.0)
+    bounded = mcmc_ess(samples.clamp(max=1), kind="tail")  # the lower quantile alone counts
+    assert (bounded >= mcmc_ess(samples, kind="tail")).all()
 
 
 @pytest.mark.parametrize("diagnostic", [r_hat, mcmc_ess])
@@ -110,6 +127,12 @@ def test_bad_samples_are_named(diagnostic):
     for bad in (torch.zeros(3, 2, 1), torch.zeros(10), torch.zeros(10, 0, 1), torch.full((10, 2), math.nan)):
         with pytest.raises(ValueError, match="samples has shape"):
             diagnostic(bad)
+
+
+@pytest.mark.parametrize("diagnostic", [r_hat, mcmc_ess])
+def test_whole_numbers_are_named(diagnostic):
+    with pytest.raises(ValueError, match="samples has dtype torch.int64"):
+        diagnostic(torch.arange(20).reshape(10, 2))
 
 
 def test_bad_kind_is_named():

@@ -193,12 +193,41 @@ def test_bad_arguments_are_named(kind):
         kind(torch.full((3, 2), math.nan))
     with pytest.raises(ValueError, match="family is 'soft'"):
         kind(torch.zeros(3, 2), family="soft")
+    with pytest.raises(ValueError, match="x has dtype torch.int64"):
+        kind(torch.arange(6).reshape(3, 2))
     with pytest.raises(ValueError, match="is 0, expected"):
-        kind(torch.zeros(3, 2)).start(0)
+        kind(torch.randn(3, 2)).start(0)
     with pytest.raises(ValueError, match="iterations is 0"):
-        expectation_maximisation(kind(torch.zeros(3, 2)), None, iterations=0)
+        expectation_maximisation(kind(torch.randn(3, 2)), None, iterations=0)
+
+
+def test_constant_columns_are_refused_where_they_have_a_variance_of_their_own():
+    x = factors()
+    x[:, 1] = 0.1
+    with pytest.raises(ValueError, match=r"x has constant columns \[1\]"):
+        FactorAnalysisEM(x)
+    steps = FactorAnalysisEM(x, isotropic=True)
+    torch.manual_seed(0)
+    assert expectation_maximisation(steps, steps.start(2), iterations=20).bounds.isfinite().all()
+    with pytest.raises(ValueError, match=r"x has constant columns \[0, 1, 2, 3, 4, 5\]"):
+        FactorAnalysisEM(torch.ones_like(x), isotropic=True)
+
+
+@pytest.mark.parametrize("family", ["exact", "mean_field"])
+def test_small_noise_in_single_precision(family):
+    torch.manual_seed(0)
+    x = torch.randn(200, 1) * torch.tensor([3.0, 2.0, 1.0]) + 1e-3 * torch.randn(200, 3)
+    steps, exact = FactorAnalysisEM(x, family), FactorAnalysisEM(x.double(), family)
+    start = steps.start(1)
+    fit = expectation_maximisation(steps, start, iterations=200)
+    expected = expectation_maximisation(exact, type(start)(*(p.double() for p in start)), iterations=200)
+    torch.testing.assert_close(
+        fit.parameters.variance.double(), expected.parameters.variance, rtol=1e-3, atol=0
+    )
 
 
 def test_too_many_components_are_refused():
     with pytest.raises(ValueError, match="components is 4, expected at most the 3"):
         MixtureEM(torch.randn(3, 2)).start(4)
+    with pytest.raises(ValueError, match="components is 3, expected at most the 2 distinct points"):
+        MixtureEM(torch.randn(2, 2).repeat(20, 1)).start(3)

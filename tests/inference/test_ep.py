@@ -121,6 +121,15 @@ def test_gaussian_process_classification_moments_match_at_convergence():
     torch.testing.assert_close(tilted_mean, mean, atol=1e-5, rtol=0)
 
 
+def test_single_precision_converges_by_default():
+    features, prior = probit()
+    single = MultivariateNormal(prior.mean.float(), prior.covariance_matrix.float())
+    fit = expectation_propagation(torch.special.log_ndtr, features.float(), single)
+    expected = expectation_propagation(torch.special.log_ndtr, features, prior)
+    assert fit.iterations < expected.iterations
+    torch.testing.assert_close(fit.posterior.mean.double(), expected.posterior.mean, atol=1e-3, rtol=0)
+
+
 def test_no_convergence_is_reported():
     features, prior = probit()
     with pytest.raises(ValueError, match="iterations is 2, expected more: moments still change"):
@@ -144,6 +153,7 @@ def test_heavy_tails_that_break_ep_are_reported():
     [
         (dict(features=torch.zeros(4, 3, dtype=F64)), r"features has shape \(4, 3\), expected \(N, 2\)"),
         (dict(features=torch.full((4, 2), math.nan, dtype=F64)), "features has shape .* NaN"),
+        (dict(features=torch.eye(4, 2, dtype=F64)), r"features has zero rows \[2, 3\]"),
         (dict(iterations=0), "iterations is 0"),
         (dict(damping=0.0), "damping is 0.0"),
         (dict(tolerance=0.0), "tolerance"),

@@ -144,6 +144,46 @@ def test_equal_and_zero_weights():
     log_w = torch.randn(100)
     log_w[:30] = -math.inf
     assert pareto_k(log_w).isfinite()
+    assert effective_sample_size(torch.full((100,), -math.inf)).isnan()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_a_hopeless_proposal_is_not_reported_as_perfect(dtype):
+    torch.manual_seed(0)
+    target = Independent(Normal(torch.zeros(200, dtype=dtype), 1.0), 1)
+    proposal = Independent(Normal(torch.zeros(200, dtype=dtype), 3.0), 1)
+    sample = importance_sampling(target.log_prob, proposal, 1000)
+    assert sample.ess < 2 and 5 < sample.pareto_k < math.inf
+    log_w = torch.full((100,), -math.inf, dtype=dtype)
+    log_w[:10] = torch.randn(10, dtype=dtype)  # ten of twenty tail weights vanish: no shape can be fitted
+    smoothed, k = pareto_smooth(log_w)
+    assert k == math.inf and torch.equal(smoothed, log_w)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_perfect_proposal_is_perfect_up_to_rounding(dtype, seed):
+    torch.manual_seed(seed)
+    target = MultivariateNormal(torch.zeros(50, dtype=dtype), torch.eye(50, dtype=dtype))
+    proposal = Independent(Normal(torch.zeros(50, dtype=dtype), 1.0), 1)
+    sample = importance_sampling(target.log_prob, proposal, 1000)
+    assert sample.log_w.std() > 0 and sample.pareto_k == -math.inf
+
+
+@pytest.mark.parametrize("spread", [1.0, 45.0, 100.0])
+def test_single_precision_agrees_with_double(spread):
+    torch.manual_seed(0)
+    log_w = spread * torch.randn(1000, 5)
+    smoothed, k = pareto_smooth(log_w)
+    expected, expected_k = pareto_smooth(log_w.double())
+    assert smoothed.dtype == k.dtype == torch.float32
+    torch.testing.assert_close(smoothed.double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(k.double(), expected_k, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("level", [-1e6, -1e4, 1e4])
+def test_effective_sample_size_does_not_cancel_in_single_precision(level):
+    assert effective_sample_size(torch.full((1000,), level)).item() == pytest.approx(1000, rel=1e-6)
 
 
 @pytest.mark.parametrize("diagnostic", [effective_sample_size, pareto_k, pareto_smooth])
@@ -162,4 +202,4 @@ def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match=r"log_joint\(z\) has shape .* NaN"):
         importance_sampling(lambda z: z * math.nan, proposal, 4)
     with pytest.raises(ValueError, match="expected .* K >= 25"):
-        pareto_k(torch.zeros(20))
+        pareto_k(torch.zeros(24))

@@ -74,6 +74,15 @@ def test_monte_carlo_gradient_is_pathwise_where_possible():
     assert abs(torch.autograd.grad(value, location)[0] - 0.5) < 5 / 100  # each draw's gradient has variance 1
 
 
+def test_monte_carlo_gradient_without_reparametrisation_is_that_of_p_alone():
+    torch.manual_seed(0)
+    q_rate, p_rate = (torch.tensor(rate, dtype=F64, requires_grad=True) for rate in (3.0, 4.0))
+    value, _ = monte_carlo_kl(Poisson(q_rate), Poisson(p_rate), 10_000)
+    of_q, of_p = torch.autograd.grad(value, (q_rate, p_rate), allow_unused=True)
+    assert of_q is None
+    assert abs(of_p - (1 - 3 / 4)) < 5 * 3**0.5 / 4 / 100  # of E[p - z log p]; z has variance 3
+
+
 def test_monte_carlo_standard_error_is_the_spread_over_repetitions():
     torch.manual_seed(0)
     q = Normal(torch.zeros(1000, dtype=F64), 1.0)  # a batch of repetitions

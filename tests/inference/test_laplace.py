@@ -108,6 +108,7 @@ def test_an_unbounded_log_joint_is_refused():
     [
         (dict(z0=torch.zeros(2, 3)), r"z0 has shape \(2, 3\), expected \(D,\)"),
         (dict(z0=torch.tensor([math.nan])), "z0 has shape .* NaN"),
+        (dict(z0=torch.zeros(2).long()), "z0 has dtype torch.int64"),
         (dict(z0=torch.zeros(2), log_joint=lambda z: -(z**2)), r"log_joint\(z0\) has shape \(2,\)"),
         (dict(z0=torch.zeros(1), log_joint=lambda z: (z - 1).log().sum()), r"log_joint\(z0\) is nan"),
         (dict(z0=torch.zeros(2), max_steps=0), "max_steps is 0"),

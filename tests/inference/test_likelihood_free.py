@@ -2,9 +2,9 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Independent, MultivariateNormal, Uniform
+from torch.distributions import Independent, MultivariateNormal, Normal, Uniform
 
-from gmtools.inference import rejection_abc, smc_abc
+from gmtools.inference import ABCSample, rejection_abc, smc_abc
 
 F64 = torch.float64
 NOISE = 0.7
@@ -40,6 +40,35 @@ def test_regression_repairs_a_wide_tolerance(seed):
     wide = rejection_abc(PRIOR, simulate, OBSERVED, 20_000, accept=0.3)
     assert (wide.mean - MEAN).abs().max() > 0.1
     assert_moments(wide.regression_adjusted(), MEAN, VARIANCE)
+
+
+def abc_sample(deviation):
+    M = len(deviation)
+    return ABCSample(
+        torch.arange(M, dtype=F64)[:, None], torch.full((M,), 1 / M, dtype=F64), deviation, 1.0, M
+    )
+
+
+def test_regression_with_all_draws_at_one_distance_keeps_their_weights():
+    angle = torch.linspace(0, 2 * math.pi, 9, dtype=F64)[:-1]
+    sample = abc_sample(torch.stack([angle.cos(), angle.sin()], 1))
+    sample.z[:, 0] = 2.0 + sample.deviation @ torch.tensor([3.0, -1.0], dtype=F64)
+    for same in (sample, abc_sample(torch.zeros(8, 2, dtype=F64))):
+        adjusted = same.regression_adjusted()
+        torch.testing.assert_close(adjusted.weights, same.weights)
+    torch.testing.assert_close(sample.regression_adjusted().z, torch.full((8, 1), 2.0, dtype=F64))
+
+
+def test_regression_on_too_few_draws_is_refused():
+    with pytest.raises(ValueError, match=r"deviation has shape \(3, 2\), expected at least 4 draws"):
+        abc_sample(torch.randn(3, 2, dtype=F64)).regression_adjusted()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_fewest_particles_span_the_space(seed):
+    torch.manual_seed(seed)
+    sample = smc_abc(PRIOR, simulate, OBSERVED, 6, rounds=2)
+    assert torch.linalg.matrix_rank(sample.z - sample.z[0]) == 2
 
 
 def test_rounds_reach_the_posterior_from_a_vague_prior():
@@ -106,8 +135,12 @@ def test_more_bad_arguments_are_named():
         rejection_abc(PRIOR, simulate, OBSERVED, 10, accept=0)
     with pytest.raises(ValueError, match="simulations is 0"):
         rejection_abc(PRIOR, simulate, OBSERVED, 0)
-    with pytest.raises(ValueError, match="particles is 3"):
-        smc_abc(PRIOR, simulate, OBSERVED, 3)
+    with pytest.raises(ValueError, match="particles is 5, expected an integer >= 6"):
+        smc_abc(PRIOR, simulate, OBSERVED, 5)
+    for prior in (Normal(0.0, 1.0), Normal(torch.zeros(2), 1.0)):
+        for method in (rejection_abc, smc_abc):
+            with pytest.raises(ValueError, match=r"prior has batch shape .* expected \(\) and \(D,\)"):
+                method(prior, simulate, OBSERVED, 100)
     with pytest.raises(ValueError, match="rounds is 0"):
         smc_abc(PRIOR, simulate, OBSERVED, 10, rounds=0)
     with pytest.raises(ValueError, match="max_simulations is 1000"):

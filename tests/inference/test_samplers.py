@@ -145,6 +145,28 @@ def test_adaptive_metropolis_learns_the_covariance():
     assert adapted.ess.min() > 20 * fixed.ess.min()
 
 
+@pytest.mark.parametrize("width", [1e-4, 1e-5])
+def test_adaptive_metropolis_follows_a_narrow_ridge_in_single_precision(width):
+    across = torch.tensor([0.8, -0.6])
+    along = torch.tensor([0.6, 0.8])
+
+    def log_density(z):
+        return -0.5 * ((z @ along).square() + (z @ across / width).square())
+
+    torch.manual_seed(0)
+    run = adaptive_metropolis(log_density, torch.zeros(4, 2), 1000, step_size=width, warmup=1000)
+    assert run.samples.isfinite().all() and (run.acceptance > 0.1).all()
+
+
+def test_adaptive_metropolis_survives_a_ridge_below_its_precision():
+    def log_density(z):
+        return standard_normal(z @ torch.tensor([[0.6, 0.8e10], [0.8, -0.6e10]], dtype=F64))
+
+    torch.manual_seed(0)
+    run = adaptive_metropolis(log_density, torch.zeros(4, 2, dtype=F64), 500, step_size=1e-10, warmup=500)
+    assert run.samples.isfinite().all() and (run.acceptance > 0.1).all()
+
+
 @pytest.mark.parametrize("sampler, target", [(mala, 0.574), (hmc, 0.8), (hmc, 0.6)])
 @pytest.mark.parametrize("start", [1e-3, 10.0])
 def test_dual_averaging_reaches_the_target_acceptance(sampler, target, start):
@@ -217,6 +239,7 @@ def test_leapfrog_energy_error_is_of_second_order():
     [
         (dict(z0=torch.zeros(2)), r"z0 has shape \(2,\), expected \(C, D\)"),
         (dict(z0=torch.full((2, 2), math.nan)), "z0 has shape .* NaN"),
+        (dict(z0=torch.zeros(3, 2).long()), "z0 has dtype torch.int64"),
         (dict(steps=0), "steps is 0"),
         (dict(warmup=-1), "warmup is -1"),
         (dict(step_size=0.0), "step_size has shape"),
@@ -228,6 +251,17 @@ def test_bad_arguments_are_named(function, changes, message):
     arguments = dict(log_density=standard_normal, z0=torch.zeros(3, 2), steps=2, step_size=0.1) | changes
     with pytest.raises(ValueError, match=message):
         function(**arguments)
+
+
+@pytest.mark.parametrize("function", [ula, mala, hmc])
+def test_a_start_without_a_gradient_is_named(function):
+    def kink(z):
+        return -z.square().sum(-1).sqrt()
+
+    with pytest.raises(ValueError, match="log_density has at z0 the gradient .*nan.* start elsewhere"):
+        function(kink, torch.zeros(3, 2), 2, step_size=0.1)
+    with pytest.raises(ValueError, match="log_density has at z0 the gradient .*inf.* start elsewhere"):
+        function(lambda z: -z[:, 0].sqrt(), torch.zeros(3, 2), 2, step_size=0.1)
 
 
 def test_more_bad_arguments_are_named():

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from torch.distributions import Independent, MultivariateNormal, Normal
+from torch.distributions import Gamma, Independent, MultivariateNormal, Normal, Uniform
 
 from gmtools.inference import annealed_importance_sampling, particle_filter, systematic_resampling
 from gmtools.models import LinearDynamicalSystem
@@ -143,6 +143,8 @@ def test_a_given_ladder_is_used():
         (dict(temperatures=torch.tensor([0.0, 0.7, 0.5, 1.0])), "temperatures is .*rising from 0 to 1"),
         (dict(resample_below=2.0), "resample_below is 2.0"),
         (dict(base=Normal(torch.zeros(2), 1.0)), r"base has event shape \(\), expected \(D,\)"),
+        (dict(base=Independent(Uniform(torch.zeros(2), 1.0), 1)), "base has support .* expected all of R"),
+        (dict(base=Independent(Gamma(torch.ones(2), 1.0), 1)), "base has support .* expected all of R"),
         (dict(log_joint=lambda z: z), r"log_joint\(z\) has shape \(5, 2\), expected \(5,\)"),
         (dict(log_joint=lambda z: z.sum(-1) * math.nan), r"log_joint\(z\) has shape .* NaN"),
     ],
