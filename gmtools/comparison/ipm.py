@@ -12,17 +12,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gmtools.checks import check_choice, check_not_nan, check_positive, check_shape
+from gmtools.checks import check_choice, check_positive, check_shape
 from gmtools.comparison.kernels import Kernel
+from gmtools.comparison.samples import check_samples
 
 ESTIMATORS = ("unbiased", "biased", "linear")
-
-
-def _check_samples(x_p: Tensor, x_q: Tensor) -> None:
-    check_shape("x_p", x_p, "N", "D")
-    check_shape("x_q", x_q, "M", x_p.shape[1])
-    check_not_nan("x_p", x_p)
-    check_not_nan("x_q", x_q)
 
 
 def mmd2(x_p: Tensor, x_q: Tensor, kernel: Kernel, estimator: str = "unbiased") -> Tensor:
@@ -44,7 +38,7 @@ def mmd2(x_p: Tensor, x_q: Tensor, kernel: Kernel, estimator: str = "unbiased") 
         A scalar, differentiable in both samples.
 
     Raises:
-        ValueError: shapes that do not fit, NaNs, an unknown estimator, or fewer than two points.
+        ValueError: shapes that do not fit, integers, NaNs, an unknown estimator, or fewer than two points.
 
     Reference: Gretton et al. (2012), A kernel two-sample test.
 
@@ -53,11 +47,9 @@ def mmd2(x_p: Tensor, x_q: Tensor, kernel: Kernel, estimator: str = "unbiased") 
     >>> mmd2(torch.zeros(2, 1), torch.zeros(3, 1), Kernel("gaussian"))
     tensor(0.)
     """
-    _check_samples(x_p, x_q)
+    check_samples(x_p, x_q, 2)
     check_choice("estimator", estimator, ESTIMATORS)
     n, m = len(x_p), len(x_q)
-    if min(n, m) < 2:
-        raise ValueError(f"x_p and x_q have {n} and {m} points, expected at least two each")
     if estimator == "linear":
         return _mmd2_linear(x_p, x_q, kernel)
     k_pp, k_qq, k_pq = kernel(x_p, x_p), kernel(x_q, x_q), kernel(x_p, x_q)
@@ -93,7 +85,7 @@ def witness(x_p: Tensor, x_q: Tensor, kernel: Kernel) -> Callable[[Tensor], Tens
         A function from points ``(L, D)`` to values ``(L,)``.
 
     Raises:
-        ValueError: shapes that do not fit, or NaNs.
+        ValueError: shapes that do not fit, no points, integers, or NaNs.
 
     Reference: Gretton et al. (2012), A kernel two-sample test.
 
@@ -103,7 +95,7 @@ def witness(x_p: Tensor, x_q: Tensor, kernel: Kernel) -> Callable[[Tensor], Tens
     >>> f(torch.tensor([[1.0], [0.0], [-1.0]])).sign()
     tensor([ 1.,  0., -1.])
     """
-    _check_samples(x_p, x_q)
+    check_samples(x_p, x_q)
     return lambda x: kernel(x, x_p).mean(1) - kernel(x, x_q).mean(1)
 
 
@@ -132,7 +124,9 @@ def energy_distance(x_p: Tensor, x_q: Tensor, estimator: str = "unbiased") -> Te
     >>> energy_distance(torch.zeros(2, 1), torch.ones(2, 1))
     tensor(2.)
     """
-    return mmd2(x_p, x_q, Kernel("energy"), estimator)
+    check_samples(x_p, x_q, 2)
+    centre = torch.cat([x_p, x_q]).mean(0)  # a shift changes nothing but the rounding of the norms
+    return mmd2(x_p - centre, x_q - centre, Kernel("energy"), estimator)
 
 
 def cramer_distance(x_p: Tensor, x_q: Tensor) -> Tensor:
@@ -146,7 +140,7 @@ def cramer_distance(x_p: Tensor, x_q: Tensor) -> Tensor:
         A scalar, in the unit of the data.
 
     Raises:
-        ValueError: the samples are not one-dimensional, or have NaNs.
+        ValueError: the samples are not one-dimensional, empty, or have integers or NaNs.
 
     Reference: Bellemare et al. (2017), The Cramer distance as a solution to biased Wasserstein gradients.
 
@@ -157,7 +151,7 @@ def cramer_distance(x_p: Tensor, x_q: Tensor) -> Tensor:
     """
     check_shape("x_p", x_p, "N")
     check_shape("x_q", x_q, "M")
-    _check_samples(x_p[:, None], x_q[:, None])
+    check_samples(x_p[:, None], x_q[:, None])
     pooled, order = torch.cat([x_p, x_q]).sort()
     jump = torch.cat([torch.full_like(x_p, 1 / len(x_p)), torch.full_like(x_q, -1 / len(x_q))])
     gap = jump[order].cumsum(0)
@@ -214,7 +208,7 @@ def moment_distance(x_p: Tensor, x_q: Tensor) -> Tensor:
         A scalar, differentiable in both samples.
 
     Raises:
-        ValueError: shapes that do not fit, NaNs, or fewer than two points.
+        ValueError: shapes that do not fit, integers, NaNs, or fewer than two points.
 
     Reference: Hansen (1982), Large sample properties of generalized method of moments estimators.
 
@@ -223,9 +217,7 @@ def moment_distance(x_p: Tensor, x_q: Tensor) -> Tensor:
     >>> moment_distance(torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [3.0]]))
     tensor(1.)
     """
-    _check_samples(x_p, x_q)
-    if min(len(x_p), len(x_q)) < 2:
-        raise ValueError(f"x_p and x_q have {len(x_p)} and {len(x_q)} points, expected at least two each")
+    check_samples(x_p, x_q, 2)
     mean = (x_p.mean(0) - x_q.mean(0)).square().sum()
     return mean + (covariance(x_p) - covariance(x_q)).square().sum()
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gmtools.checks import check_count, check_not_nan, check_positive, check_shape
-from gmtools.comparison.ipm import covariance
+from gmtools.checks import check_count, check_positive, check_shape
 from gmtools.comparison.kernels import distances
+from gmtools.comparison.samples import check_samples
 
 
 def wasserstein_1d(x_p: Tensor, x_q: Tensor, order: float = 1.0) -> Tensor:
@@ -24,13 +24,13 @@ def wasserstein_1d(x_p: Tensor, x_q: Tensor, order: float = 1.0) -> Tensor:
     Args:
         x_p: shape ``(N,)``.
         x_q: shape ``(M,)``; the sizes may differ.
-        order: :math:`\rho \ge 1`.
+        order: :math:`\rho \ge 1`, finite.
 
     Returns:
-        :math:`W_\rho`, a scalar in the unit of the data, differentiable.
+        :math:`W_\rho`, a scalar in the unit of the data, differentiable (with slope zero where it vanishes).
 
     Raises:
-        ValueError: samples of another rank, NaNs, or an order below 1.
+        ValueError: samples of another rank, no points, integers, NaNs, or an order out of range.
 
     Reference: Peyré & Cuturi (2019), Computational optimal transport, section 2.6.
 
@@ -41,7 +41,8 @@ def wasserstein_1d(x_p: Tensor, x_q: Tensor, order: float = 1.0) -> Tensor:
     """
     check_shape("x_p", x_p, "N")
     check_shape("x_q", x_q, "M")
-    _check(x_p, x_q, order)
+    check_samples(x_p[:, None], x_q[:, None])
+    _check_order(order)
     n, m = len(x_p), len(x_q)
     levels = torch.cat([torch.arange(1, n + 1) * m, torch.arange(1, m + 1) * n]).sort().values  # times 1/nm
     width = torch.cat([levels[:1], levels.diff()]).to(x_p) / (n * m)
@@ -58,13 +59,13 @@ def wasserstein(x_p: Tensor, x_q: Tensor, order: float = 1.0) -> Tensor:
     Args:
         x_p: shape ``(N, D)``.
         x_q: shape ``(N, D)``.
-        order: :math:`\rho \ge 1`.
+        order: :math:`\rho \ge 1`, finite.
 
     Returns:
         :math:`W_\rho`, a scalar in the unit of the data, differentiable (the plan being held fixed).
 
     Raises:
-        ValueError: shapes that differ, NaNs, or an order below 1.
+        ValueError: shapes that differ, no points, integers, NaNs, or an order out of range.
 
     Reference: Peyré & Cuturi (2019), Computational optimal transport, section 2.4.
 
@@ -75,9 +76,9 @@ def wasserstein(x_p: Tensor, x_q: Tensor, order: float = 1.0) -> Tensor:
     """
     from scipy.optimize import linear_sum_assignment
 
-    check_shape("x_p", x_p, "N", "D")
+    check_samples(x_p, x_q)
     check_shape("x_q", x_q, *x_p.shape)
-    _check(x_p, x_q, order)
+    _check_order(order)
     cost = distances(x_p.detach(), x_q.detach()) ** order
     _, match = linear_sum_assignment(cost.cpu().numpy())
     pairs = x_p - x_q[torch.from_numpy(match).to(x_q.device)]
@@ -100,33 +101,35 @@ def sinkhorn(
               + \epsilon\, \mathrm{KL}(\pi \,\|\, p \otimes q)
 
     As :math:`\epsilon \to 0` the cost tends to :math:`W_\rho^\rho`, while the iterations needed grow like
-    :math:`1/\epsilon`.
+    :math:`1/\epsilon`. What the rows or columns still lack after the last one is spread over the plan, so it
+    is in :math:`\Pi(p, q)` always and never cheaper than the best; with too few iterations it is dearer.
 
     Args:
         x_p: shape ``(N, D)``.
         x_q: shape ``(M, D)``.
         epsilon: positive, in the unit of the cost.
-        order: :math:`\rho \ge 1`.
+        order: :math:`\rho \ge 1`, finite.
         iterations: number of updates of both potentials.
 
     Returns:
         A :class:`Sinkhorn`; the cost is differentiable through the iterations.
 
     Raises:
-        ValueError: shapes that do not fit, NaNs, or a parameter out of range.
+        ValueError: shapes that do not fit, no points, integers, NaNs, or a parameter out of range.
 
-    Reference: Cuturi (2013), Sinkhorn distances: lightspeed computation of optimal transport.
+    Reference: Cuturi (2013), Sinkhorn distances: lightspeed computation of optimal transport; Altschuler,
+    Weed & Rigollet (2017), Near-linear time approximation algorithms for optimal transport via Sinkhorn
+    iteration.
 
     Chapter: 6-comparison/68-integral-probability-metrics
 
     >>> sinkhorn(torch.zeros(3, 1), torch.ones(4, 1), epsilon=0.1).cost
     tensor(1.0000)
     """
-    check_shape("x_p", x_p, "N", "D")
-    check_shape("x_q", x_q, "M", x_p.shape[1])
+    check_samples(x_p, x_q)
     check_positive("epsilon", epsilon)
     check_count("iterations", iterations)
-    _check(x_p, x_q, order)
+    _check_order(order)
     cost = distances(x_p, x_q) ** order
     log_n, log_m = math.log(len(x_p)), math.log(len(x_q))
     scaled = -cost / epsilon
@@ -134,8 +137,18 @@ def sinkhorn(
     for _ in range(iterations):
         f = log_m - (scaled + g).logsumexp(1)
         g = log_n - (scaled + f[:, None]).logsumexp(0)
-    plan = (scaled + f[:, None] + g - log_n - log_m).exp()
+    plan = _round((scaled + f[:, None] + g - log_n - log_m).exp())
     return Sinkhorn((plan * cost).sum(), plan)
+
+
+def _round(plan: Tensor) -> Tensor:
+    """The plan with uniform marginals: cut the rows and columns that exceed, then spread what is missing."""
+    n, m = plan.shape
+    plan = plan / (n * plan.sum(1, keepdim=True)).clamp(min=1)
+    plan = plan / (m * plan.sum(0)).clamp(min=1)
+    missing_p, missing_q = (1 / n - plan.sum(1)).clamp(min=0), (1 / m - plan.sum(0)).clamp(min=0)
+    total = missing_p.sum().clamp(min=torch.finfo(plan.dtype).eps)  # nothing but rounding may be missing
+    return plan + missing_p[:, None] * missing_q / total
 
 
 def sinkhorn_divergence(
@@ -179,6 +192,9 @@ def frechet_distance(x_p: Tensor, x_q: Tensor) -> Tensor:
     .. math:: \|\mu_p - \mu_q\|^2 + \operatorname{tr}\big(\Sigma_p + \Sigma_q
               - 2 (\Sigma_p^{1/2} \Sigma_q \Sigma_p^{1/2})^{1/2}\big)
 
+    With :math:`\Sigma = A^\top A` the last trace is the sum of the singular values of :math:`A_p A_q^\top`,
+    which takes no root of a rounding error where there are fewer points than dimensions.
+
     On features of a classifier this is the Fréchet distance that is reported for images (with Inception's
     features, FID).
 
@@ -187,10 +203,10 @@ def frechet_distance(x_p: Tensor, x_q: Tensor) -> Tensor:
         x_q: shape ``(M, D)``.
 
     Returns:
-        A scalar, in the squared unit of the data.
+        A scalar, in the squared unit of the data, not negative.
 
     Raises:
-        ValueError: shapes that do not fit, NaNs, or fewer than two points.
+        ValueError: shapes that do not fit, integers, NaNs, or fewer than two points.
 
     Reference: Dowson & Landau (1982), The Fréchet distance between multivariate normal distributions;
     Heusel et al. (2017), GANs trained by a two time-scale update rule.
@@ -201,24 +217,26 @@ def frechet_distance(x_p: Tensor, x_q: Tensor) -> Tensor:
     >>> frechet_distance(x, x + 3)
     tensor(9.)
     """
-    check_shape("x_p", x_p, "N", "D")
-    check_shape("x_q", x_q, "M", x_p.shape[1])
-    _check(x_p, x_q, 2)
-    if min(len(x_p), len(x_q)) < 2:
-        raise ValueError(f"x_p and x_q have {len(x_p)} and {len(x_q)} points, expected at least two each")
-    cov_p, cov_q = covariance(x_p), covariance(x_q)
-    values, vectors = torch.linalg.eigh(cov_p)
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ cov_q @ root).clamp(min=0).sqrt().sum()
-    return (x_p.mean(0) - x_q.mean(0)).square().sum() + cov_p.trace() + cov_q.trace() - 2 * cross
+    check_samples(x_p, x_q, 2)
+    a_p, a_q = _covariance_factor(x_p), _covariance_factor(x_q)
+    cross = torch.linalg.svdvals(a_p @ a_q.T).sum()
+    gap = (x_p.mean(0) - x_q.mean(0)).square().sum()
+    return (gap + a_p.square().sum() + a_q.square().sum() - 2 * cross).clamp(min=0)
 
 
-def _check(x_p: Tensor, x_q: Tensor, order: float) -> None:
-    check_not_nan("x_p", x_p)
-    check_not_nan("x_q", x_q)
-    if not order >= 1:
-        raise ValueError(f"order is {order}, expected a number >= 1")
+def _covariance_factor(x: Tensor) -> Tensor:
+    """A matrix A with A^T A the covariance of the points: triangular, or the points if they are fewer."""
+    centred = (x - x.mean(0)) / math.sqrt(len(x) - 1)
+    return torch.linalg.qr(centred).R if len(x) > x.shape[1] else centred
+
+
+def _check_order(order: float) -> None:
+    if not 1 <= order < math.inf:
+        raise ValueError(f"order is {order}, expected a finite number >= 1")
 
 
 def _root(value: Tensor, order: float) -> Tensor:
-    return value if order == 1 else value ** (1 / order)
+    if order == 1:
+        return value
+    positive = value > 0  # the root has no slope at zero
+    return torch.where(positive, torch.where(positive, value, 1) ** (1 / order), 0)

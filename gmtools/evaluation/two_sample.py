@@ -6,9 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gmtools.checks import check_count, check_not_nan, check_shape
+from gmtools.checks import check_count, check_not_nan
 from gmtools.comparison.kernels import Kernel, median_heuristic
 from gmtools.comparison.ratio import ratio_by_classification
+from gmtools.comparison.samples import check_samples
 
 
 class TestResult(NamedTuple):
@@ -28,7 +29,7 @@ def permutation_test(
     .. math:: p = \frac{1 + \#\{b : T_b \ge T\}}{1 + B}
 
     Valid for any statistic and sample size: under equality all relabellings are equally likely, so
-    :math:`P(p \le \alpha) \le \alpha`.
+    :math:`P(p \le \alpha) \le \alpha`. A relabelling whose statistic is NaN counts as larger.
 
     Args:
         statistic: maps the indices of the pooled points, shape ``(total,)``, to a scalar; the first ``n``
@@ -41,7 +42,7 @@ def permutation_test(
         A :class:`TestResult`.
 
     Raises:
-        ValueError: a count out of range.
+        ValueError: a count out of range, or a statistic that is NaN on the samples as they are.
 
     Reference: Phipson & Smyth (2010), Permutation p-values should never be zero.
 
@@ -56,7 +57,8 @@ def permutation_test(
     check_count("total", total, n + 1)
     check_count("permutations", permutations)
     observed = float(statistic(torch.arange(total)))
-    larger = sum(float(statistic(torch.randperm(total))) >= observed for _ in range(permutations))
+    check_not_nan("statistic", torch.tensor(observed))
+    larger = sum(not float(statistic(torch.randperm(total))) < observed for _ in range(permutations))
     return TestResult(observed, (1 + larger) / (1 + permutations))
 
 
@@ -151,9 +153,5 @@ def classifier_test(
 
 
 def _pool(x_p: Tensor, x_q: Tensor, minimum: int = 2) -> Tensor:
-    check_shape("x_p", x_p, "N", "D")
-    check_shape("x_q", x_q, "M", x_p.shape[1])
-    for name, x in (("x_p", x_p), ("x_q", x_q)):
-        check_not_nan(name, x)
-        check_count(f"number of points in {name}", len(x), minimum)
+    check_samples(x_p, x_q, minimum)
     return torch.cat([x_p, x_q])

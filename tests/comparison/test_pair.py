@@ -1,8 +1,11 @@
 """Laws of the running example and of the logistic regression that estimates its ratio."""
 
+import itertools
 import math
 
+import numpy as np
 import pytest
+import scipy.integrate
 import torch
 from torch.distributions import kl_divergence
 
@@ -38,6 +41,47 @@ def test_quadrature_agrees_with_monte_carlo(name):
     log_ratio = pair.log_ratio(pair.q.sample((200_000,)))
     error = F_DIVERGENCES[name].generator(log_ratio).std() / len(log_ratio) ** 0.5
     assert abs(f_divergence(name, log_ratio) - pair.f_divergence(name)) < 5 * error
+
+
+INTEGRANDS = {  # of the log-ratio v and the log-densities a of p, b of q: products before they underflow
+    "kl": lambda v, a, b: math.exp(a) * v,
+    "reverse_kl": lambda v, a, b: -math.exp(b) * v,
+    "pearson": lambda v, a, b: math.exp(2 * a - b) - 2 * math.exp(a) + math.exp(b),
+    "neyman": lambda v, a, b: math.exp(2 * b - a) - 2 * math.exp(b) + math.exp(a),
+    "hellinger": lambda v, a, b: (math.exp(a / 2) - math.exp(b / 2)) ** 2,
+    "jensen_shannon": lambda v, a, b: to_the_middle(a, b) + to_the_middle(b, a),
+    "gan": lambda v, a, b: 2 * (to_the_middle(a, b) + to_the_middle(b, a)) - math.log(4) * math.exp(b),
+}
+
+
+def to_the_middle(a, b):
+    """Half of the integrand of KL(p || (p + q) / 2)."""
+    return math.exp(a) * (math.log(2) + a - float(np.logaddexp(a, b))) / 2
+
+
+@pytest.mark.parametrize(
+    "shift, scale", [(0.7, 0.1), (0.7, 0.5), (-1.0, 0.8), (0.7, 1.3), (0.7, 1.4), (2.0, 5.0)]
+)
+@pytest.mark.parametrize("name", list(F_DIVERGENCES))
+def test_exact_divergences_are_the_integrals_for_narrow_and_for_wide_models(name, shift, scale):
+    pair = GaussianPair(shift, scale)
+    exact = pair.f_divergence(name).item()
+    if math.isinf(exact):
+        assert scale**2 >= 2 if name == "neyman" else scale**2 <= 0.5 and name == "pearson"
+        return
+
+    def log_density(x, mean, deviation):
+        return -(((x - mean) / deviation) ** 2) / 2 - math.log(deviation * math.sqrt(2 * math.pi))
+
+    def integrand(x):
+        a, b = log_density(x, 0.0, 1.0), log_density(x, shift, scale)
+        return INTEGRANDS[name](a - b, a, b)
+
+    ends = sorted({-200.0, -50.0, -10.0, shift - 5 * scale, shift, shift + 5 * scale, 10.0, 50.0, 200.0})
+    pieces = [
+        scipy.integrate.quad(integrand, *ab, epsrel=1e-11, limit=300)[0] for ab in itertools.pairwise(ends)
+    ]
+    assert exact == pytest.approx(sum(pieces), rel=1e-8, abs=1e-8)
 
 
 def test_divergences_without_a_finite_integral_are_infinite():

@@ -69,6 +69,13 @@ def test_permutation_p_values_approach_those_of_the_exact_test():
     assert abs(result.p_value - exact) < 4.5 * math.sqrt(exact * (1 - exact) / 4000) + 1 / 4000
 
 
+def test_a_relabelling_without_a_statistic_counts_against_the_difference():
+    def undefined_when_relabelled(order):
+        return torch.tensor(0.0 if order.equal(torch.arange(30)) else math.nan)
+
+    assert permutation_test(undefined_when_relabelled, 15, 30, 99).p_value == 1
+
+
 def test_power_grows_with_the_sample():
     torch.manual_seed(0)
 
@@ -202,6 +209,7 @@ def test_posteriors_that_are_right_cover_and_narrow_ones_do_not():
             "points in x_p is 3",
         ),
         (lambda: permutation_test(torch.sum, 5, 5, 10), "total is 5"),
+        (lambda: permutation_test(lambda i: torch.tensor(math.nan), 5, 10, 99), "statistic has .* 1 NaN"),
         (lambda: precision_recall(torch.zeros(5, 2), torch.zeros(9, 2), k=5), "points in real is 5"),
         (lambda: precision_recall(torch.zeros(5, 2), torch.zeros(9, 3)), "generated has shape"),
         (lambda: modes_covered(torch.zeros(5, 2), torch.zeros(3, 2), radius=0.0), "radius"),
