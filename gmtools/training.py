@@ -106,7 +106,7 @@ def fit(
         A :class:`History`: losses in the units of ``loss`` (nats for a negative log-likelihood).
 
     Raises:
-        ValueError: an argument is out of range, or the tensors of ``data`` differ in length.
+        ValueError: an argument is out of range, ``data`` are no tensors, or they differ in length.
         FloatingPointError: the loss is not finite; the message names the step.
 
     Reference: Kingma & Ba (2015), Adam: a method for stochastic optimization; Prechelt (1998), Early
@@ -173,6 +173,8 @@ def _check(data, held_out, steps, batch_size, lr, evaluate_every, patience):
     for name, value in (("data", data), ("held_out", held_out)):
         tensors = (value,) if isinstance(value, Tensor) else value
         if tensors is not None:
+            if not isinstance(tensors, tuple | list) or not all(isinstance(t, Tensor) for t in tensors):
+                raise ValueError(f"{name} is of {type(value)}, expected a tensor or a tuple of tensors")
             lengths = [len(t) for t in tensors]
             if not lengths or len(set(lengths)) > 1 or lengths[0] == 0:
                 raise ValueError(

@@ -73,7 +73,8 @@ def explore(
         start: the index each knob starts at; the middle of its values by default.
         describe: takes one value a knob and returns a sentence shown under the figure and read aloud.
         digits: digits after the decimal comma of a knob's values; a knob of integers shows none.
-        live: recompute with continuous ipywidgets sliders instead (a kernel must be running).
+        live: recompute with ipywidgets sliders instead (a kernel must be running): continuous ones, but for
+            integers and words.
 
     Raises:
         ValueError: a knob has fewer than two values, or a text is not in Bulgarian.
@@ -88,6 +89,9 @@ def explore(
     start = list(start) if start is not None else [len(v) // 2 for v in knobs.values()]
     positions = list(itertools.product(*knobs.values()))
     frames = list(_render(draw, positions))
+    for frame in frames:
+        frame.set("role", "img")
+        frame.set("aria-label", alt)
     first = _flat_index(start, [len(v) for v in knobs.values()])
     slots, changes = _differences(frames[first], frames)
     texts = [describe(*position) for position in positions] if describe else []
@@ -143,8 +147,6 @@ def _walk(old: ET.Element, new: ET.Element, path: str):
 
 
 def _page(base, payload, knobs, start, first, alt, caption, digits) -> str:
-    base.set("role", "img")
-    base.set("aria-label", alt)
     svg = ET.tostring(base, encoding="unicode")
     data = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     name = "gm-" + hashlib.sha256((svg + data).encode()).hexdigest()[:12]
@@ -185,10 +187,10 @@ def _knob(identity: str, label: str, values: list[str], start: int) -> str:
 
 # Every move starts from a copy of the first picture, so that changes never add up.
 _SCRIPT = """(() => {
-const figure = document.getElementById('%s'), svg = figure.querySelector('svg');
+const figure = document.getElementById('%s'), root = () => figure.querySelector('svg');
 const data = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
-const base = svg.cloneNode(true), inputs = [...figure.querySelectorAll('input')];
-const find = path => path.split('.').reduce((node, i) => path ? node.children[i] : node, svg);
+const base = root().cloneNode(true), inputs = [...figure.querySelectorAll('input')];
+const find = path => path.split('.').reduce((node, i) => path ? node.children[i] : node, root());
 const show = () => {
   let index = 0;
   for (const input of inputs) {
@@ -197,7 +199,7 @@ const show = () => {
     input.setAttribute('aria-valuetext', values[input.value]);
     input.nextElementSibling.value = values[input.value];
   }
-  svg.replaceChildren(...base.cloneNode(true).children);
+  root().replaceWith(base.cloneNode(true));
   const changes = data.frames[index].map(([slot, value]) => {
     const [path, name] = data.slots[slot];
     return [find(path), name, value];
@@ -223,6 +225,8 @@ def _live(draw: Callable, knobs: Mapping[str, Sequence[float | str]]) -> None:
         if isinstance(values[0], str):
             return ipywidgets.SelectionSlider(options=values, description=label)
         low, high = min(values), max(values)
+        if all(isinstance(value, int) for value in values):
+            return ipywidgets.IntSlider(values[len(values) // 2], min=low, max=high, description=label)
         return ipywidgets.FloatSlider(
             values[len(values) // 2], min=low, max=high, step=(high - low) / 200, description=label
         )

@@ -65,7 +65,7 @@ def glyphs(
         A :class:`GlyphSet` of ``len(alphabet) * len(faces)`` images.
 
     Raises:
-        ValueError: an unknown alphabet, case or face, or a size too small to read (below 8).
+        ValueError: an unknown alphabet, case or face, no face, or a size too small to read (below 8).
 
     Reference: Lake, Salakhutdinov & Tenenbaum (2015), Human-level concept learning through probabilistic
     program induction (its Omniglot plays this part in the literature).
@@ -79,6 +79,7 @@ def glyphs(
     check_choice("alphabet", alphabet, tuple(ALPHABETS))
     check_choice("case", case, ("upper", "lower"))
     check_count("size", size, 8)
+    check_count("number of faces", len(faces))
     for face in faces:
         check_choice("faces", face, tuple(FACES))
     characters = ALPHABETS[alphabet] if case == "upper" else ALPHABETS[alphabet].lower()

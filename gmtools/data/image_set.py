@@ -52,7 +52,8 @@ def dequantise(images: Tensor, levels: int) -> Tensor:
         levels: number :math:`L` of grey levels.
 
     Returns:
-        Values in [0, 1), same shape, default floating type.
+        Values in [0, 1), same shape, default floating type; each within the bin of its level, also as
+        rounded.
 
     Raises:
         ValueError: a value is not one of the levels.
@@ -73,5 +74,5 @@ def dequantise(images: Tensor, levels: int) -> Tensor:
         raise ValueError(f"images has values from {low:g} to {high:g}, expected integers 0 to {levels - 1}")
     if (x != x.round()).any():
         raise ValueError("images has fractional values, expected integer grey levels")
-    below_one = 1 - torch.finfo(x.dtype).eps
-    return ((x + torch.rand_like(x)) / levels).clamp(max=below_one)
+    just_below = 1 - 2 * torch.finfo(x.dtype).eps  # rounding may carry x + u to the next level
+    return torch.minimum((x + torch.rand_like(x)) / levels, (x + 1) / levels * just_below)

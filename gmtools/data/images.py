@@ -5,7 +5,9 @@ import hashlib
 import os
 import urllib.request
 import warnings
+import zlib
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 import torch
@@ -128,7 +130,7 @@ def _unpacked(source: Source, filename: str, packed: bytes) -> bytes | None:
     """The file's content, or None if it is not the file that was published."""
     try:
         payload = gzip.decompress(packed)
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):  # no header, cut short, damaged within
         return None
     return payload if hashlib.sha256(payload).hexdigest() == source.sha256[filename] else None
 
@@ -147,7 +149,7 @@ def _download(source: Source, filename: str) -> bytes | None:
         try:
             with urllib.request.urlopen(f"{mirror}{filename}.gz", timeout=TIMEOUT) as answer:
                 packed = answer.read()
-        except OSError:  # no network, a proxy's refusal, a missing file, a timeout
+        except (OSError, HTTPException):  # no network, a refusal, no such file, a timeout, half an answer
             continue
         payload = _unpacked(source, filename, packed)
         if payload is not None:

@@ -5,6 +5,8 @@ from torch import Tensor
 
 from gmtools.checks import check_count, check_shape
 
+ATTEMPTS = 10_000  # to place the pictures of one scene
+
 
 def scenes(pictures: Tensor, n: int, *, most: int = 2, size: int = 20) -> tuple[Tensor, Tensor, Tensor]:
     r"""Put up to ``most`` random pictures on each of n canvases, uniformly many, hardly touching each other.
@@ -23,7 +25,8 @@ def scenes(pictures: Tensor, n: int, *, most: int = 2, size: int = 20) -> tuple[
 
     Raises:
         ValueError: a canvas in which so many pictures hardly fit: below
-            :math:`s \lceil\sqrt{\text{most}}\rceil + s / 2`.
+            :math:`s \lceil\sqrt{\text{most}}\rceil + s / 2`, or no 10 000 random placements had them all
+            apart.
 
     Reference: S. M. A. Eslami and others, Attend, Infer, Repeat: Fast Scene Understanding with Generative
     Models, 2016 (its scenes of several digits).
@@ -58,9 +61,14 @@ def scenes(pictures: Tensor, n: int, *, most: int = 2, size: int = 20) -> tuple[
 def _apart(n: int, most: int, places: int, least: int) -> Tensor:
     """Corners ``(n, most, 2)``, uniform given that any two are ``least`` or more apart (maximum norm)."""
     corners = torch.randint(places, (n, most, 2))
-    while True:
-        distance = (corners[:, :, None] - corners[:, None]).abs().amax(-1)
-        close = (distance < least).float().triu(1).sum((1, 2)) > 0
-        if not close.any():
+    close = torch.arange(n)  # the scenes that may have to be drawn again
+    for _ in range(ATTEMPTS):
+        distance = (corners[close, :, None] - corners[close, None]).abs().amax(-1)
+        close = close[(distance < least).float().triu(1).sum((1, 2)) > 0]
+        if not len(close):
             return corners
-        corners[close] = torch.randint(places, (int(close.sum()), most, 2))
+        corners[close] = torch.randint(places, (len(close), most, 2))
+    raise ValueError(
+        f"size leaves {places} places a side, too few to find {most} apart by chance in {ATTEMPTS} attempts; "
+        "enlarge size or lower most"
+    )

@@ -41,6 +41,8 @@ class Toy(Distribution):
     def log_prob(self, x: Tensor) -> Tensor:
         """Log-density in nats of points ``(..., 2)``; returns shape ``(...)``."""
         check_shape("x", x, "...", 2)
+        if not x.numel():
+            return x.new_zeros(x.shape[:-1])
         rows = x.reshape(-1, 2).split(4096)  # bounds the memory of densities that integrate over a curve
         return torch.cat([self._log_prob(r) for r in rows]).reshape(x.shape[:-1])
 

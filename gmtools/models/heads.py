@@ -47,6 +47,8 @@ class _Binary(Independent):
 
     def log_prob(self, value: Tensor) -> Tensor:
         check_shape("value", value, "...", *self.event_shape)
+        if not value.is_floating_point():  # images of truth values or of integers
+            value = value.to(self.base_dist.logits)
         if not (torch.compiler.is_compiling() or _is_binary(value)):
             raise ValueError(f"value has shape {tuple(value.shape)} and entries other than 0 and 1")
         logits, value = torch.broadcast_tensors(self.base_dist.logits, value)
@@ -69,6 +71,14 @@ def _is_binary(value: Tensor) -> bool:
     return torch.equal(torch.linalg.vecdot(value, value), value.sum(-1))
 
 
+def _halves(parameters: Tensor, event_dims: int) -> tuple[Tensor, Tensor]:
+    """Locations and raw scales: the halves of a network's outputs along the first event dimension."""
+    size = parameters.shape[-event_dims]
+    if size % 2:
+        raise ValueError(f"net has {size} outputs, expected an even number: locations, then raw scales")
+    return parameters.chunk(2, dim=-event_dims)
+
+
 class GaussianHead(nn.Module):
     r"""Independent Gaussian variables whose means, and scales unless shared, a network computes.
 
@@ -77,18 +87,16 @@ class GaussianHead(nn.Module):
 
     Args:
         net: module from ``(..., d_context)`` to ``(..., 2 d, ...)``: means, then raw scales, along the first
-        event
-            dimension; with a shared scale to the means alone.
+            event dimension; with a shared scale to the means alone.
         event_dims: number of event dimensions: 1 for vectors, 3 for images ``(C, H, W)``.
         scale: None for scales from the network; a number for one scale shared by all variables, learned from
-        there
-            (``head.log_scale.requires_grad_(False)`` keeps it fixed).
+            there (``head.log_scale.requires_grad_(False)`` keeps it fixed).
 
     Shapes:
         context: ``(..., d_context)``; returns a Distribution of event shape ``(d, ...)``.
 
     Raises:
-        ValueError: a scale that is not positive.
+        ValueError: a scale that is not positive, or a network of an odd number of outputs.
 
     Reference: D. P. Kingma, M. Welling, Auto-Encoding Variational Bayes, 2014.
     Chapter: 3-inference/39-variational-autoencoder.
@@ -108,7 +116,7 @@ class GaussianHead(nn.Module):
     def forward(self, context: Tensor) -> Distribution:
         loc, scale = self.net(context), self.log_scale
         if scale is None:
-            loc, raw = loc.chunk(2, dim=-self.event_dims)
+            loc, raw = _halves(loc, self.event_dims)
             scale = F.softplus(raw) + 1e-5
         else:
             scale = scale.exp()
@@ -129,6 +137,9 @@ class DiscretisedLogisticHead(nn.Module):
     Shapes:
         context: ``(..., d_context)``; returns a Distribution of event shape ``(d, ...)``.
 
+    Raises:
+        ValueError: a network of an odd number of outputs.
+
     Reference: D. P. Kingma and others, Improving Variational Inference with Inverse Autoregressive Flow,
     2016. Chapter: 3-inference/39-variational-autoencoder.
 
@@ -143,7 +154,7 @@ class DiscretisedLogisticHead(nn.Module):
         self.net, self.levels, self.event_dims = net, levels, event_dims
 
     def forward(self, context: Tensor) -> Distribution:
-        loc, raw = self.net(context).chunk(2, dim=-self.event_dims)
+        loc, raw = _halves(self.net(context), self.event_dims)
         scale = F.softplus(raw) + 1e-3
         return Independent(DiscretisedLogistic(loc, scale, self.levels), self.event_dims)
 

@@ -4,6 +4,7 @@ One observation of a function of two unknowns leaves four kinds of posterior: co
 ring-shaped. Every family of the part is measured on the same four.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -62,7 +63,7 @@ class PlanePosterior(Toy):
         self.model = model
         points, cell = self.grid()
         log_joint = model.log_joint(points)
-        self.log_evidence = log_joint.logsumexp(0) + torch.tensor(cell).log()
+        self.log_evidence = log_joint.logsumexp(0) + math.log(cell)
         self._points, self._weights = points, (log_joint - log_joint.logsumexp(0)).exp()
 
     def _log_prob(self, x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from gmtools.checks import check_count, check_shape
 from gmtools.nets.masked_conv import MaskedConv2d, RowsAboveConv2d
+from gmtools.nets.mlp import check_context
 
 
 def skew(x: Tensor) -> Tensor:
@@ -153,7 +154,7 @@ class PixelRNN(nn.Module):
         x: ``(N, C, H, W)``, values in [0, 1]; returns logits ``(N, levels, C, H, W)``.
 
     Raises:
-        ValueError: wrong shapes or counts.
+        ValueError: wrong shapes or counts, or a context, of which it has none.
 
     Reference: A. van den Oord, N. Kalchbrenner, K. Kavukcuoglu, Pixel Recurrent Neural Networks, 2016.
     Chapter: 1-why/09-images-and-video.
@@ -176,6 +177,7 @@ class PixelRNN(nn.Module):
 
     def forward(self, x: Tensor, context: None = None) -> Tensor:
         check_shape("x", x, "N", self.channels, "H", "W")
+        check_context(context, 0)
         centred = 2 * x - 1
         features, above = self.first(centred), self.above(centred)
         for layer in self.layers:

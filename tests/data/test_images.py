@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import http.client
 import math
 import socket
 import subprocess
@@ -91,9 +92,19 @@ def test_dequantised_values_fall_uniformly_into_their_bins():
         assert abs(moment.mean() - 1 / (power + 1)) < 5 * moment.std() / len(noise) ** 0.5
 
 
-def test_dequantising_never_reaches_one():
-    x = torch.full((2_000_000,), 255, dtype=torch.uint8)
-    assert dequantise(x, 256).max() < 1
+@pytest.mark.parametrize("level, levels", [(255, 256), (200, 256), (16, 17), (6, 7)])
+def test_rounding_leaves_no_bin(level, levels):
+    torch.manual_seed(0)
+    y = dequantise(torch.full((3_000_000,), level, dtype=torch.uint8), levels)
+    assert y.max() < 1 and ((levels * y).floor() == level).all()
+
+
+@pytest.mark.parametrize("noise", [0.0, 1 - 2**-24])
+def test_no_bin_is_left_at_the_ends_of_the_noise(noise, monkeypatch):
+    monkeypatch.setattr(torch, "rand_like", lambda x: torch.full_like(x, noise))
+    for levels in (2, 3, 4, 8, 16, 17, 256):
+        x = torch.arange(levels)
+        assert torch.equal((levels * dequantise(x, levels)).floor().long(), x)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +191,31 @@ def test_a_damaged_cache_is_fetched_again(shop, damage):
     assert_is_the_truth(images._load(source, True), truth)
 
 
+def test_a_flipped_bit_in_the_cache_is_noticed(shop):
+    source, truth, _ = shop
+    images._load(source, True)
+    path = images._cache(source) / "train-images-idx3-ubyte.gz"
+    packed = path.read_bytes()
+    for bit in range(8 * 16):  # of the header, then of the compressed content
+        damaged = bytearray(packed)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        assert_is_the_truth(images._load(source, True), truth)
+
+
+def test_a_mirror_that_breaks_off_is_passed_over(shop, monkeypatch):
+    class Broken:
+        __enter__ = lambda self: self  # noqa: E731
+        __exit__ = lambda *_: None  # noqa: E731
+
+        def read(self):
+            raise http.client.IncompleteRead(b"half")
+
+    monkeypatch.setattr(images.urllib.request, "urlopen", lambda *_, **__: Broken())
+    with pytest.warns(UserWarning, match="neither installed, cached nor within reach"):
+        assert images._load(shop[0], True).train.name == "digits 28 x 28"
+
+
 @pytest.mark.parametrize("load", [images.mnist, images.fashion_mnist])
 def test_without_network_a_warning_and_digits_of_the_same_shape(load, monkeypatch):
     monkeypatch.setattr(images, "FASHION_MNIST", replace(images.FASHION_MNIST, installed=None))
@@ -259,6 +295,7 @@ def test_jitter_moves_ink_a_little():
         (lambda: glyphs("runic"), "alphabet is 'runic', expected one of latin"),
         (lambda: glyphs(case="title"), "case is 'title'"),
         (lambda: glyphs(faces=("comic",)), "faces is 'comic'"),
+        (lambda: glyphs(faces=()), "number of faces is 0"),
         (lambda: glyphs(size=4), "size is 4"),
         (lambda: jitter(torch.zeros(3, 28, 28)), r"images has shape \(3, 28, 28\)"),
         (lambda: render_sprites(torch.zeros(3, 4)), r"factors has shape \(3, 4\)"),

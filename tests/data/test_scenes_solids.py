@@ -37,6 +37,27 @@ def test_pictures_of_a_scene_stand_apart_and_counts_are_uniform():
     assert (row_of_ink.sum(1) == 3 * counts).all()
 
 
+def test_crowded_scenes_are_refused_in_time():
+    with pytest.raises(ValueError, match="enlarge size or lower most"):
+        scenes(torch.ones(1, 1, 8, 8), 5, most=9, size=28)
+
+
+def test_the_draws_of_scenes_never_change():
+    """Committed weights were trained on such scenes: redrawing must take the same random numbers."""
+    torch.manual_seed(0)
+    corners = scenes(torch.ones(1, 1, 8, 8), 200, most=4, size=21)[2]
+    torch.manual_seed(0)
+    torch.randint(5, (200,))
+    expected = torch.randint(14, (200, 4, 2))
+    while True:
+        apart = (expected[:, :, None] - expected[:, None]).abs().amax(-1) >= 7
+        close = ~(apart | torch.eye(4).bool()).all(-1).all(-1)
+        if not close.any():
+            break
+        expected[close] = torch.randint(14, (int(close.sum()), 4, 2))
+    assert torch.equal(corners, expected)
+
+
 def test_bad_scenes_are_refused():
     with pytest.raises(ValueError, match="size is 9"):
         scenes(torch.ones(1, 1, 4, 4), 5, size=9)

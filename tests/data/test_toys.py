@@ -109,6 +109,12 @@ def test_shapes_dtypes_and_seeds(name, toys):
         toy.log_prob(torch.zeros(5, 3))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_no_points_have_no_densities(name, toys):
+    assert toys[name].log_prob(torch.zeros(0, 2)).shape == (0,)
+    assert toys[name].log_prob(torch.zeros(3, 0, 2)).shape == (3, 0)
+
+
 def test_well_separated_mixtures_have_the_entropy_of_their_parts():
     part = 1 + math.log(2 * math.pi)
     for toy, count in ((EightGaussians(8.0, 0.2), 8), (GaussianGrid(3, 5.0, 0.2), 9)):

@@ -92,6 +92,8 @@ def test_linear_gaussian_matches_the_dense_gaussian(isotropic):
     torch.testing.assert_close(posterior.mean, (x - model.theta0) @ gain.T)
     expected = torch.eye(2, dtype=torch.float64) - gain @ model.theta1
     torch.testing.assert_close(posterior.covariance_matrix, expected.expand(6, 2, 2))
+    torch.testing.assert_close(model.posterior(x[3]).mean, posterior.mean[3])
+    torch.testing.assert_close(model.posterior(x.view(2, 3, -1)).mean, posterior.mean.view(2, 3, 2))
 
 
 def test_linear_gaussian_log_weights_are_the_evidence():
@@ -261,6 +263,10 @@ def test_bad_inputs_name_the_argument():
             model.sample(2, length=0)
     with pytest.raises(ValueError, match="d_z"):
         fit_ppca(torch.randn(10, 3), 3)
+    with pytest.raises(ValueError, match="x is of torch.int64"):
+        fit_ppca(torch.arange(30).view(10, 3), 1)
+    with pytest.raises(ValueError, match="1 infinite or NaN"):
+        fit_ppca(torch.tensor([[1.0, 2.0], [float("inf"), 0.0], [0.0, 1.0]]), 1)
     with pytest.raises(ValueError, match="subspace"):
         fit_ppca(torch.randn(10, 1).double().expand(10, 3), 1)
     with pytest.raises(ValueError, match="emission"):

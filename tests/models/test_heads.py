@@ -43,6 +43,15 @@ def test_bernoulli_takes_nothing_but_zeros_and_ones(wrong, size, dtype):
         q.log_prob(x)
 
 
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64])
+def test_bernoulli_takes_truth_values_and_integers(dtype):
+    q = BernoulliHead(nn.Linear(2, 6))(torch.randn(3, 2))
+    x = torch.tensor([0, 1, 1, 0, 1, 0])
+    torch.testing.assert_close(q.log_prob(x.to(dtype)), q.log_prob(x.float()))
+    with pytest.raises(ValueError, match="other than 0 and 1"):
+        q.log_prob(torch.full((6,), 255, dtype=torch.uint8))
+
+
 def test_discretised_logistic_is_the_difference_of_cdfs():
     loc, scale = torch.tensor(0.4).double(), torch.tensor(0.2).double()
     x = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
@@ -95,6 +104,13 @@ def test_a_shared_scale_is_learned_and_may_be_frozen():
 
 def test_prior_follows_its_module():
     assert StandardNormal(3).double()().log_prob(torch.zeros(3, dtype=torch.float64)).dtype == torch.float64
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 5])
+def test_locations_and_scales_need_an_even_number_of_outputs(outputs):
+    for head in (GaussianHead(nn.Linear(2, outputs)), DiscretisedLogisticHead(nn.Linear(2, outputs), 4)):
+        with pytest.raises(ValueError, match=f"net has {outputs} outputs, expected an even number"):
+            head(torch.zeros(4, 2))
 
 
 def test_bad_inputs_name_the_argument():

@@ -104,6 +104,21 @@ def test_bad_inputs(name):
         model.sample(0)
 
 
+@pytest.mark.parametrize("name", BINARY)
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64])
+def test_states_may_be_truth_values_or_integers(name, dtype):
+    model, x = make(name), states(name)
+    torch.testing.assert_close(model.log_prob(x.to(dtype)), model.log_prob(x))
+
+
+def test_chains_may_start_at_truth_values():
+    for model in (make("boltzmann"), make("rbm, few hidden")):
+        torch.manual_seed(2)
+        x = model.gibbs(states("boltzmann"), 3)
+        torch.manual_seed(2)
+        torch.testing.assert_close(model.gibbs(states("boltzmann").bool(), 3), x)
+
+
 def test_colour_images_with_several_levels_sum_to_one():
     torch.manual_seed(0)
     model = PixelAutoregressive(PixelCNN(channels=3, levels=3, hidden=6, layers=1), (3, 1, 2)).double()
@@ -288,7 +303,9 @@ def test_rbm_learns(method):
     assert rbm.log_prob(x).mean() > -2.5  # 4.16 at the start, 0.69 at best
 
 
-def test_temperatures_are_checked():
+def test_temperatures_and_steps_are_checked():
+    with pytest.raises(ValueError, match="steps is 0"):
+        RBM(4, 2).sample(3, steps=0)
     for betas in ([0.5, 0.1], [1.0, 1.0], [1.0, 0.2, 0.5]):
         with pytest.raises(ValueError, match="betas"):
             TemperedChains(RBM(2, 2), 3, torch.tensor(betas))

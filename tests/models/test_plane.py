@@ -24,7 +24,13 @@ def test_the_sum_has_the_gaussian_posterior(x, variance):
     torch.testing.assert_close(p.log_evidence, evidence)
     z = truth.sample((50,))
     torch.testing.assert_close(p.log_prob(z), truth.log_prob(z))
-    assert p.kl_from(truth).abs() < 1e-6
+    assert p.kl_from(truth).abs() < 1e-8
+
+
+def test_a_posterior_has_mass_one_in_double_precision():
+    p = total().posterior()
+    points, cell = p.grid()
+    assert abs(p.log_prob(points).exp().sum() * cell - 1) < 1e-12
 
 
 def test_the_ring_is_an_integral_over_the_radius():

@@ -305,6 +305,10 @@ def test_semi_supervised_labels_are_checked_and_given():
         model.bound(x, torch.tensor([0, 1, 3, 0]))
     with pytest.raises(ValueError, match="y has shape"):
         model.bound(x, torch.tensor([0, 1]))
+    for method in (model.bound, model.objective):
+        with pytest.raises(ValueError, match="y is of torch.float32"):
+            method(x, torch.tensor([0.0, 1.0, 2.0, 0.0]))
+        assert method(x, torch.tensor([0, 1, -1, 0], dtype=torch.int32)).isfinite().all()
 
 
 def learn(model, objective, steps=80, lr=0.02):

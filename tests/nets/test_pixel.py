@@ -122,8 +122,9 @@ def test_bad_inputs_name_the_argument():
             net(torch.zeros(2, 3, 4, 4))
     with pytest.raises(ValueError, match="levels"):
         PixelRNN(levels=1)
-    with pytest.raises(ValueError, match="context"):
-        PixelCNN()(torch.zeros(1, 1, 2, 2), torch.zeros(1, 2))
+    for net in (PixelCNN(), PixelRNN()):
+        with pytest.raises(ValueError, match="context"):
+            net(torch.zeros(1, 1, 2, 2), torch.zeros(1, 2))
     with pytest.raises(ValueError, match="context"):
         PixelCNN(d_context=2)(torch.zeros(1, 1, 2, 2))
 

@@ -239,6 +239,12 @@ BAD = [
     (dict(patience=3), "held_out is None"),
     (dict(data=(torch.zeros(3), torch.zeros(4))), r"data has first dimensions \[3, 4\]"),
     (dict(data=torch.zeros(0, 3)), r"data has first dimensions \[0\]"),
+    (
+        dict(data=torch.zeros(4, 3).numpy()),
+        "data is of <class 'numpy.ndarray'>, expected a tensor or a tuple of tensors",
+    ),
+    (dict(data=(torch.zeros(4), [0] * 4)), "data is of <class 'tuple'>, expected"),
+    (dict(held_out=4), "held_out is of <class 'int'>, expected"),
     (dict(held_out=()), r"held_out has first dimensions \[\]"),
 ]
 

@@ -39,6 +39,7 @@ class BernoulliMADE(nn.Module):
     def log_prob(self, x: Tensor) -> Tensor:
         """The exact log-probability of ``(..., D)``, shape ``(...)``, in nats."""
         check_shape("x", x, "...", self.dim)
+        x = x.to(self.net.output.weight.dtype)  # it may come as truth values or integers
         return Bernoulli(logits=self.net(x)[..., 0]).log_prob(x).sum(-1)
 
     @torch.no_grad()

@@ -43,6 +43,7 @@ class NADE(nn.Module):
     def log_prob(self, x: Tensor) -> Tensor:
         """The exact log-probability of ``(..., D)``, shape ``(...)``, in nats."""
         check_shape("x", x, "...", self.dim)
+        x = x.to(self.encode.dtype)  # it may come as truth values or integers
         terms = x[..., None] * self.encode
         before = terms.cumsum(-2) - terms  # the sum over j < i
         h = torch.sigmoid(self.hidden_bias + before)

@@ -51,6 +51,7 @@ class PixelAutoregressive(nn.Module):
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The exact log-probability of images ``(N, C, H, W)``, shape ``(N,)``, in nats; one pass."""
+        x = x.to(next(self.parameters()).dtype)  # it may come as truth values
         level = self._level(x)
         logits = self.net(x, context).movedim(1, -1)
         return Categorical(logits=logits).log_prob(level).flatten(1).sum(1)

@@ -42,9 +42,14 @@ class BoltzmannMachine(nn.Module):
         symmetric = (self.raw_couplings + self.raw_couplings.T) / 2
         return symmetric - torch.diag(symmetric.diagonal())
 
+    def _state(self, x: Tensor) -> Tensor:
+        """States of the right size, as numbers of the model's type: they may come as truth values."""
+        check_shape("x", x, "...", self.dim)
+        return x.to(self.bias.dtype)
+
     def energy(self, x: Tensor) -> Tensor:
         """The energy of states ``(..., D)``, shape ``(...)``."""
-        check_shape("x", x, "...", self.dim)
+        x = self._state(x)
         return -((x @ self.couplings()) * x).sum(-1) / 2 - x @ self.bias
 
     def log_partition(self) -> Tensor:
@@ -62,7 +67,7 @@ class BoltzmannMachine(nn.Module):
 
         Reference: J. Besag, Statistical Analysis of Non-Lattice Data, 1975.
         """
-        check_shape("x", x, "...", self.dim)
+        x = self._state(x)
         logits = x @ self.couplings() + self.bias
         return nn.functional.logsigmoid((2 * x - 1) * logits).sum(-1)
 
@@ -70,8 +75,7 @@ class BoltzmannMachine(nn.Module):
     def gibbs(self, x: Tensor, sweeps: int = 1) -> Tensor:
         """Resample every variable in turn, ``sweeps`` times; states ``(..., D)`` to states of the same
         shape."""
-        check_shape("x", x, "...", self.dim)
-        x, couplings = x.clone(), self.couplings()
+        x, couplings = self._state(x).clone(), self.couplings()
         for _ in range(sweeps):
             for d in range(self.dim):
                 x[..., d] = torch.bernoulli(torch.sigmoid(x @ couplings[d] + self.bias[d]))

@@ -43,15 +43,19 @@ class RBM(nn.Module):
         self.visible_bias = nn.Parameter(torch.zeros(d_v))
         self.hidden_bias = nn.Parameter(torch.zeros(d_h))
 
+    def _state(self, name: str, value: Tensor, size: int) -> Tensor:
+        """A state of the right size, as numbers of the model's type: it may come as truth values."""
+        check_shape(name, value, "...", size)
+        return value.to(self.weight.dtype)
+
     def energy(self, v: Tensor, h: Tensor) -> Tensor:
         """The energy of states ``(..., d_v)`` and ``(..., d_h)``, shape ``(...)``."""
-        check_shape("v", v, "...", self.d_v)
-        check_shape("h", h, "...", self.d_h)
+        v, h = self._state("v", v, self.d_v), self._state("h", h, self.d_h)
         return -((v @ self.weight) * h).sum(-1) - v @ self.visible_bias - h @ self.hidden_bias
 
     def free_energy(self, v: Tensor) -> Tensor:
         """The free energy F(v) of ``(..., d_v)``, shape ``(...)``."""
-        check_shape("v", v, "...", self.d_v)
+        v = self._state("v", v, self.d_v)
         return -v @ self.visible_bias - F.softplus(v @ self.weight + self.hidden_bias).sum(-1)
 
     def log_partition(self) -> Tensor:
@@ -69,13 +73,13 @@ class RBM(nn.Module):
     @torch.no_grad()
     def sample_hidden(self, v: Tensor, beta: Tensor | float = 1.0) -> Tensor:
         """Draw h given v under the energy scaled by ``beta`` (broadcastable to ``(..., 1)``)."""
-        check_shape("v", v, "...", self.d_v)
+        v = self._state("v", v, self.d_v)
         return torch.bernoulli(torch.sigmoid(beta * (v @ self.weight + self.hidden_bias)))
 
     @torch.no_grad()
     def sample_visible(self, h: Tensor, beta: Tensor | float = 1.0) -> Tensor:
         """Draw v given h under the energy scaled by ``beta``."""
-        check_shape("h", h, "...", self.d_h)
+        h = self._state("h", h, self.d_h)
         return torch.bernoulli(torch.sigmoid(beta * (h @ self.weight.T + self.visible_bias)))
 
     def gibbs(self, v: Tensor, steps: int = 1) -> Tensor:
@@ -89,6 +93,7 @@ class RBM(nn.Module):
     def sample(self, n: int, steps: int = 200) -> Tensor:
         """Draw n visible states, ``(n, d_v)``, by parallel tempering with ten temperatures."""
         check_count("n", n)
+        check_count("steps", steps)
         chains = TemperedChains(self, n, torch.linspace(1, 0, 10))
         for _ in range(steps):
             v = chains.step()

@@ -1,10 +1,26 @@
-"""What the latent-variable models with an approximate posterior share."""
+"""What the latent-variable models share."""
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from gmtools.checks import check_count
+from gmtools.checks import check_count, check_shape
 from gmtools.distributions import rsample_and_log_prob
+
+
+def check_data(x: Tensor) -> None:
+    """Raise ValueError unless ``x`` is a table ``(N, D)`` of finite numbers of a floating type.
+
+    >>> check_data(torch.zeros(5, 2).long())
+    Traceback (most recent call last):
+    ValueError: x is of torch.int64, expected a floating type
+    """
+    check_shape("x", x, "N", "D")
+    if not x.is_floating_point():
+        raise ValueError(f"x is of {x.dtype}, expected a floating type")
+    wrong = int((~torch.isfinite(x)).sum())
+    if wrong:
+        raise ValueError(f"x has shape {tuple(x.shape)} and {wrong} infinite or NaN entries, expected none")
 
 
 class LatentVariableModel(nn.Module):

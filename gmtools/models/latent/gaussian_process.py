@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
-from gmtools.checks import check_choice, check_count, check_not_nan, check_shape
+from gmtools.checks import check_choice, check_count, check_shape
+from gmtools.models.latent.base import check_data
 
 KERNELS = ("gaussian", "linear")
 
@@ -40,8 +41,8 @@ class GPLatentVariableModel(nn.Module):
     logarithms of :math:`a`, :math:`\ell` and :math:`\sigma`.
 
     Raises:
-        ValueError: ``x`` is not of shape ``(N, D)``, constant or NaN; ``d_z`` is too large; an unknown
-            kernel.
+        ValueError: ``x`` is not of shape ``(N, D)`` and a floating type, constant but for rounding, or not
+            finite; ``d_z`` is too large; an unknown kernel.
 
     Reference: N. Lawrence, Probabilistic Non-linear Principal Component Analysis with Gaussian Process Latent
     Variable Models, 2005.
@@ -55,16 +56,15 @@ class GPLatentVariableModel(nn.Module):
 
     def __init__(self, x: Tensor, d_z: int, kernel: str = "gaussian"):
         super().__init__()
-        check_shape("x", x, "N", "D")
+        check_data(x)
         check_count("d_z", d_z)
         check_choice("kernel", kernel, KERNELS)
         if d_z > min(x.shape):
             raise ValueError(f"d_z is {d_z}, expected at most {min(x.shape)} for x of shape {tuple(x.shape)}")
         self.kernel_name, self.d_z = kernel, d_z
-        check_not_nan("x", x)
         mean = x.mean(0)
         spread = (x - mean).square().mean().sqrt()
-        if not spread > 0:
+        if not spread > 8 * torch.finfo(x.dtype).eps * x.abs().max():  # the mean's own rounding
             raise ValueError(f"x is constant in all {len(x)} rows, expected data that vary")
         self.register_buffer("mean", mean)
         self.register_buffer("centred", x - mean)

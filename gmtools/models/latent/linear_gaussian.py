@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import LowRankMultivariateNormal, MultivariateNormal
 
 from gmtools.checks import check_count, check_positive, check_shape
-from gmtools.models.latent.base import LatentVariableModel
+from gmtools.models.latent.base import LatentVariableModel, check_data
 
 
 class LinearGaussian(LatentVariableModel):
@@ -66,7 +66,8 @@ class LinearGaussian(LatentVariableModel):
         scaled = self.theta1 / self.variance()[:, None]
         identity = torch.eye(self.d_z, dtype=x.dtype, device=x.device)
         precision = identity + self.theta1.T @ scaled
-        mean = torch.linalg.solve(precision, ((x - self.theta0) @ scaled).mT).mT
+        projected = torch.atleast_2d((x - self.theta0) @ scaled)
+        mean = torch.linalg.solve(precision, projected.mT).mT.reshape(*x.shape[:-1], self.d_z)
         return MultivariateNormal(mean, precision_matrix=precision)
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -142,7 +143,7 @@ def fit_ppca(x: Tensor, d_z: int) -> LinearGaussian:
     >>> fit_ppca(torch.randn(50, 4), d_z=2).theta1.shape
     torch.Size([4, 2])
     """
-    check_shape("x", x, "N", "D")
+    check_data(x)
     check_count("d_z", d_z)
     d_x = x.shape[1]
     if d_z >= d_x:

@@ -92,21 +92,25 @@ class SemiSupervisedVAE(nn.Module):
         unlabelled = (q.probs * of_label).sum(1) + q.entropy()
         if y is None:
             return unlabelled
-        self._check_labels(x, y)
+        y = self._labels(x, y)
         labelled = of_label.gather(1, y.clamp_min(0)[:, None])[:, 0]
         return torch.where(y >= 0, labelled, unlabelled)
 
     def objective(self, x: Tensor, y: Tensor, alpha: float = 1.0, K: int = 1) -> Tensor:
         """The bound plus ``alpha`` times log q(y | x) where the label is known, shape ``(N,)``, to be
         maximised."""
-        self._check_labels(x, y)
+        y = self._labels(x, y)
         log_q = self.classify(x).logits.gather(1, y.clamp_min(0)[:, None])[:, 0]
         return self.bound(x, y, K) + alpha * torch.where(y >= 0, log_q, torch.zeros_like(log_q))
 
-    def _check_labels(self, x: Tensor, y: Tensor) -> None:
+    def _labels(self, x: Tensor, y: Tensor) -> Tensor:
+        """The labels of the data, checked, as int64."""
         check_shape("y", y, x.shape[0])
+        if y.is_floating_point():
+            raise ValueError(f"y is of {y.dtype}, expected integer labels")
         if not torch.compiler.is_compiling() and bool(((y < -1) | (y >= self.classes)).any()):
             raise ValueError(f"y has values outside -1, ..., {self.classes - 1}")
+        return y.long()
 
     @torch.no_grad()
     def sample(self, n: int, y: Tensor | None = None) -> Tensor:
