@@ -161,8 +161,8 @@ def pareto_k(log_w: Tensor) -> Tensor:
 
     Returns:
         Shape ``(...)``. ``-inf`` where the tail weights are all equal (up to the square root of the machine
-        epsilon), as with a perfect proposal; ``+inf`` where they are not and yet no shape can be fitted
-        because hardly any of them differs from the next smaller weight, as where nearly all weights vanish.
+        epsilon), as with a perfect proposal; ``+inf`` where no shape can be fitted because a quarter of
+        them or more do not exceed the weight below the tail, as where nearly all weights vanish.
 
     Raises:
         ValueError: fewer than 25 samples, or NaN entries.
