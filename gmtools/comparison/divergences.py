@@ -48,11 +48,25 @@ class FDivergence:
 
 
 _LOG2 = math.log(2)
+_LOWEST = -1000.0  # its exponential is zero in every precision, and so is zero times it
+
+
+def _odds_times_surprise(v: Tensor) -> Tensor:
+    r"""Minus :math:`e^v \log \sigma(v)`, from 0 to 1; beyond the bounds of the clamp constant to rounding."""
+    v = v.clamp(_LOWEST, 40)
+    return -v.exp() * logsigmoid(v)
+
 
 F_DIVERGENCES = {
     d.name: d
     for d in (
-        FDivergence("kl", lambda v: v.exp() * v, lambda v: v + 1, torch.exp, lambda t: (t - 1).exp()),
+        FDivergence(
+            "kl",
+            lambda v: v.exp() * v.clamp(min=_LOWEST),
+            lambda v: v + 1,
+            torch.exp,
+            lambda t: (t - 1).exp(),
+        ),
         FDivergence(
             "reverse_kl", lambda v: -v, lambda v: -(-v).exp(), lambda v: v - 1, lambda t: -1 - (-t).log()
         ),
@@ -65,7 +79,7 @@ F_DIVERGENCES = {
         ),
         FDivergence(
             "neyman",
-            lambda v: v.expm1().square() * (-v).exp(),
+            lambda v: 4 * (v / 2).sinh().square(),
             lambda v: -(-2 * v).expm1(),
             lambda v: -2 * (-v).expm1(),
             lambda t: 2 - 2 * (1 - t).sqrt(),
@@ -79,14 +93,14 @@ F_DIVERGENCES = {
         ),
         FDivergence(
             "jensen_shannon",
-            lambda v: (v.exp() * (_LOG2 + logsigmoid(v)) + _LOG2 - softplus(v)) / 2,
+            lambda v: (_LOG2 * v.exp() - _odds_times_surprise(v) + _LOG2 - softplus(v)) / 2,
             lambda v: (_LOG2 + logsigmoid(v)) / 2,
             lambda v: (softplus(v) - _LOG2) / 2,
             lambda t: -(2 - (2 * t).exp()).log() / 2,
         ),
         FDivergence(
             "gan",
-            lambda v: v.exp() * logsigmoid(v) - softplus(v),
+            lambda v: -_odds_times_surprise(v) - softplus(v),
             logsigmoid,
             softplus,
             lambda t: -(-t.expm1()).log(),
@@ -110,7 +124,8 @@ def f_divergence(divergence: str, log_ratio_q: Tensor) -> Tensor:
 
     Args:
         divergence: key of ``F_DIVERGENCES``.
-        log_ratio_q: :math:`\log p(x_m) - \log q(x_m)` at samples of q, shape ``(M,)``.
+        log_ratio_q: :math:`\log p(x_m) - \log q(x_m)` at samples of q, shape ``(M,)``; minus infinity where
+            p has no mass.
 
     Returns:
         A scalar, in nats where the divergence has logarithms.

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 from torch.nn.utils import parametrize
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrizations import _SpectralNorm, spectral_norm
 
-from gmtools.checks import check_choice, check_shape
+from gmtools.checks import check_choice, check_count, check_shape
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def gradient_penalty(critic: nn.Module, x_p: Tensor, x_q: Tensor) -> Tensor:
         A scalar, differentiable in the critic's parameters; usually added with weight 10.
 
     Raises:
-        ValueError: shapes that differ.
+        ValueError: shapes that differ, or no rows.
 
     Reference: Gulrajani et al. (2017), Improved training of Wasserstein GANs.
 
@@ -174,16 +174,15 @@ def r1_penalty(critic: nn.Module, x_p: Tensor) -> Tensor:
     >>> r1_penalty(lambda x: 3 * x.sum(1), torch.zeros(4, 1))
     tensor(9.)
     """
-    if not len(x_p):
-        raise ValueError(f"x_p has shape {tuple(x_p.shape)}, expected at least one row")
     return _squared_slope(critic, x_p).mean()
 
 
 def _squared_slope(critic: nn.Module, x: Tensor) -> Tensor:
     """Squared norm of the critic's gradient at every row, shape (N,)."""
+    check_count("number of rows of x_p", len(x))
     x = x.detach().requires_grad_()
     (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    return slope.flatten(1).square().sum(1)
+    return slope[:, None].flatten(1).square().sum(1)  # also of shape (N,)
 
 
 def spectral_normalise(module: nn.Module) -> nn.Module:
@@ -195,7 +194,7 @@ def spectral_normalise(module: nn.Module) -> nn.Module:
     linear layers is then 1-Lipschitz.
 
     Args:
-        module: changed in place; layers that are normalised already stay as they are.
+        module: changed in place; layers whose spectral norm is divided out already stay as they are.
 
     Returns:
         The same module.
@@ -211,11 +210,13 @@ def spectral_normalise(module: nn.Module) -> nn.Module:
     >>> torch.linalg.matrix_norm(layer.weight, 2) < 1.01
     tensor(True)
     """
-    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
-    layers = [m for m in module.modules() if isinstance(m, kinds)]
+    convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+    layers = [m for m in module.modules() if isinstance(m, (nn.Linear, *convolutions, *transposed))]
     if not layers:
         raise ValueError(f"module is a {type(module).__name__} without linear or convolutional layers")
     for layer in layers:
-        if not parametrize.is_parametrized(layer, "weight"):
+        applied = layer.parametrizations.weight if parametrize.is_parametrized(layer, "weight") else ()
+        if not any(isinstance(step, _SpectralNorm) for step in applied):
             spectral_norm(layer)
     return module

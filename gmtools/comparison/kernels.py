@@ -51,7 +51,7 @@ class Kernel:
         bandwidths: one positive number, or several whose kernels are averaged.
 
     Raises:
-        ValueError: an unknown name or a bandwidth that is not positive.
+        ValueError: an unknown name, or bandwidths that are not a positive number or a tuple of them.
 
     Reference: Gretton et al. (2012), A kernel two-sample test; Sejdinovic et al. (2013), Equivalence of
     distance-based and RKHS-based statistics in hypothesis testing.
@@ -67,6 +67,8 @@ class Kernel:
 
     def __post_init__(self):
         check_choice("kernel", self.name, KERNELS)
+        if isinstance(self.bandwidths, list) or self.bandwidths == ():
+            raise ValueError(f"bandwidths is {self.bandwidths!r}, expected a number or a tuple of numbers")
         check_positive("bandwidths", torch.tensor(self.bandwidths))
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
@@ -101,7 +103,7 @@ def median_heuristic(x_p: Tensor, x_q: Tensor) -> float:
         A positive number.
 
     Raises:
-        ValueError: half of the points coincide, so that the median is zero.
+        ValueError: at least half of the pairs of points coincide, so that the median is zero.
 
     Reference: Gretton et al. (2012), A kernel two-sample test; Garreau, Jitkrittum & Kanagawa (2017), Large
     sample analysis of the median heuristic.

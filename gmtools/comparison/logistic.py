@@ -23,14 +23,16 @@ def logistic_regression(
         features: :math:`\phi(x_n)`, shape ``(..., N, P)``; leading dimensions are separate data sets.
         label: 0 or 1, shape ``(..., N)`` or ``(N,)``.
         weight: :math:`w_n \ge 0`, of the label's shape; ones by default.
-        ridge: :math:`\lambda \ge 0`. Without it separable data have no solution and the result diverges.
+        ridge: :math:`\lambda \ge 0`. Without it separable data have no solution: the result diverges, until
+            the curvature is zero to rounding.
         iterations: Newton steps, each halved while it raises the loss; the error squares at every one.
 
     Returns:
         Shape ``(..., P)``.
 
     Raises:
-        ValueError: shapes that do not fit, NaNs, labels other than 0 and 1, or a negative ridge.
+        ValueError: shapes that do not fit, NaNs, labels other than 0 and 1, a negative weight or ridge, or
+            without a ridge features that depend on each other or separate the labels.
 
     Reference: Cox (1958), The regression analysis of binary sequences.
 
@@ -48,6 +50,10 @@ def logistic_regression(
         raise ValueError(f"label has values {label.unique().tolist()}, expected only 0 and 1")
     if not ridge >= 0:
         raise ValueError(f"ridge is {ridge}, expected a number >= 0")
+    if weight is not None:
+        check_shape("weight", weight, "...", features.shape[-2])
+        if not (weight >= 0).all():
+            raise ValueError(f"weight has minimum {weight.min():g}, expected no negative or NaN values")
     label = label.to(features)
     weight = torch.ones_like(label) if weight is None else weight.to(features)
     penalty = ridge * torch.eye(features.shape[-1]).to(features)
@@ -61,7 +67,12 @@ def logistic_regression(
         eta = torch.sigmoid((features @ beta[..., None])[..., 0])
         slope = ((weight * (eta - label))[..., None] * features).sum(-2) + ridge * beta
         curvature = features.mT @ ((weight * eta * (1 - eta))[..., None] * features) + penalty
-        step = torch.linalg.solve(curvature, slope)
+        step = torch.linalg.solve_ex(curvature, slope).result
+        if not step.isfinite().all():
+            raise ValueError(
+                f"features with ridge {ridge:g} depend on each other or separate the labels, "
+                "expected a larger ridge (the curvature is singular)"
+            )
         now = loss(beta)
         for _ in range(HALVINGS):
             worse = loss(beta - step) > now + 1e-9 * now.abs()

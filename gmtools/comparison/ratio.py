@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from gmtools.checks import check_count, check_positive, check_shape
+from gmtools.checks import check_count, check_positive
 from gmtools.comparison.kernels import Kernel, median_heuristic
+from gmtools.comparison.samples import check_samples
 from gmtools.training import History, fit
 
 FACTORS = (0.1, 0.2, 0.4, 0.7, 1.0, 1.5)  # bandwidths tried, times the median distance
@@ -61,7 +62,7 @@ def ratio_by_classification(
         A function from points ``(..., D)`` to log-ratios ``(...)`` in nats, and the history of the training.
 
     Raises:
-        ValueError: the samples are not of shapes ``(N, D)`` and ``(M, D)``.
+        ValueError: samples not of shapes ``(N, D)`` and ``(M, D)``, no points, integers, or NaNs.
 
     Reference: Bickel, Brückner & Scheffer (2007), Discriminative learning for differing training and test
     distributions; Sugiyama, Suzuki & Kanamori (2012), Density ratio estimation in machine learning.
@@ -73,7 +74,7 @@ def ratio_by_classification(
     >>> log_ratio(torch.zeros(7, 1)).shape
     torch.Size([7])
     """
-    _check_samples(x_p, x_q)
+    check_samples(x_p, x_q)
     x = torch.cat([x_p, x_q])
     label = torch.cat([x_p.new_ones(len(x_p)), x_q.new_zeros(len(x_q))])
 
@@ -131,7 +132,8 @@ def kliep(
         A :class:`KernelRatio`.
 
     Raises:
-        ValueError: wrong shapes or a bandwidth that is not positive.
+        ValueError: wrong shapes, integers, NaNs, a bandwidth that is not positive, or none given and samples
+            that are too few or too far apart to choose it.
 
     Reference: Sugiyama et al. (2008), Direct importance estimation for covariate shift adaptation.
 
@@ -141,7 +143,7 @@ def kliep(
     >>> ratio(torch.randn(7, 2)).shape
     torch.Size([7])
     """
-    _check_samples(x_p, x_q)
+    check_samples(x_p, x_q)
     check_count("iterations", iterations)
     centre = _choose(x_p, centres)
 
@@ -191,7 +193,8 @@ def ulsif(
         A :class:`KernelRatio`.
 
     Raises:
-        ValueError: wrong shapes, or a bandwidth or ridge that is not positive.
+        ValueError: wrong shapes, integers, NaNs, a bandwidth or ridge that is not positive, or one not given
+            and samples too few to choose it.
 
     Reference: Kanamori, Hido & Sugiyama (2009), A least-squares approach to direct importance estimation.
 
@@ -201,7 +204,7 @@ def ulsif(
     >>> ratio(torch.randn(7, 2)).shape
     torch.Size([7])
     """
-    _check_samples(x_p, x_q)
+    check_samples(x_p, x_q)
     if ridge is not None:
         check_positive("ridge", ridge)
     centre = _choose(x_p, centres)
@@ -221,11 +224,6 @@ def ulsif(
     return solve(x_p, x_q, *_best(solve, loss, x_p, x_q, grid))
 
 
-def _check_samples(x_p: Tensor, x_q: Tensor) -> None:
-    check_shape("x_p", x_p, "N", "D")
-    check_shape("x_q", x_q, "M", x_p.shape[1])
-
-
 def _choose(x: Tensor, count: int) -> Tensor:
     check_count("centres", count)
     return x[torch.randperm(len(x))[:count].to(x.device)]
@@ -239,10 +237,12 @@ def _widths(x_p: Tensor, x_q: Tensor, bandwidth: float | None) -> list[float]:
     return [median * f for f in FACTORS]
 
 
-def _best(solve, loss, x_p: Tensor, x_q: Tensor, grid: list[tuple], folds: int = 5) -> tuple:
+def _best(solve, loss, x_p: Tensor, x_q: Tensor, grid: list[tuple]) -> tuple:
     """The grid point of least loss in cross-validation. The samples are taken to be in random order."""
     if len(grid) == 1:
         return grid[0]
+    check_samples(x_p, x_q, 2)
+    folds = min(5, len(x_p), len(x_q))  # no fold is empty
 
     def risk(point: tuple) -> float:
         total = 0.0
@@ -251,4 +251,7 @@ def _best(solve, loss, x_p: Tensor, x_q: Tensor, grid: list[tuple], folds: int =
             total += loss(solve(x_p[~out_p], x_q[~out_q], *point), x_p[out_p], x_q[out_q])
         return total if math.isfinite(total) else math.inf
 
-    return min(grid, key=risk)
+    risks = [risk(point) for point in grid]
+    if min(risks) == math.inf:
+        raise ValueError("x_p and x_q give no bandwidth a finite risk in cross-validation: pass a bandwidth")
+    return grid[risks.index(min(risks))]

@@ -193,11 +193,13 @@ def two_step(
     """
     for name, count in (("steps", steps), ("comparison_steps", comparison_steps), ("batch_size", batch_size)):
         check_count(name, count)
+    lr_critic = lr if lr_critic is None else lr_critic
     check_positive("lr", lr)
+    check_positive("lr_critic", lr_critic)
     n = min(batch_size, len(data))
     critic = comparison.critic
     estimator = torch.optim.Adam(generator.parameters(), lr, betas)
-    comparer = critic and torch.optim.Adam(critic.parameters(), lr_critic or lr, betas)
+    comparer = critic and torch.optim.Adam(critic.parameters(), lr_critic, betas)
     history, start = TwoStepHistory(), time.perf_counter()
     with seeded(seed):
         check_shape("generator(n)", generator(n), n, *data.shape[1:])

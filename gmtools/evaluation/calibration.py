@@ -107,7 +107,7 @@ def pit(draws: Tensor, truth: Tensor) -> Tensor:
     likely (simulation-based calibration). A hump in their histogram means too wide, a valley too narrow.
 
     Args:
-        draws: K draws for each of N truths, shape ``(K, N)``.
+        draws: K draws for each of N truths, shape ``(K, N)``; numbers or counts.
         truth: shape ``(N,)``.
 
     Returns:
@@ -130,7 +130,8 @@ def pit(draws: Tensor, truth: Tensor) -> Tensor:
     check_not_nan("draws", draws)
     check_not_nan("truth", truth)
     below, equal = (draws < truth).sum(0), (draws == truth).sum(0)
-    return (below + torch.rand_like(truth) * (1 + equal)) / (len(draws) + 1)
+    v = torch.rand_like(1.0 * truth)  # of floating point for counts too
+    return (below + v * (1 + equal)) / (len(draws) + 1)
 
 
 def interval_coverage(draws: Tensor, truth: Tensor, levels: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ def modes_covered(samples: Tensor, modes: Tensor, radius: float, minimum: int = 
         A :class:`Modes`.
 
     Raises:
-        ValueError: shapes that do not fit, NaNs, or a parameter out of range.
+        ValueError: shapes that do not fit, nothing to compare, NaNs, or a parameter out of range.
 
     Reference: Metz et al. (2017), Unrolled generative adversarial networks; Srivastava et al. (2017), VEEGAN.
 
@@ -108,7 +108,9 @@ def modes_covered(samples: Tensor, modes: Tensor, radius: float, minimum: int = 
     """
     check_shape("samples", samples, "M", "D")
     check_shape("modes", modes, "K", samples.shape[1])
-    check_not_nan("samples", samples)
+    for name, x in (("samples", samples), ("modes", modes)):
+        check_not_nan(name, x)
+        check_count(f"number of {name}", len(x))
     check_positive("radius", radius)
     check_count("minimum", minimum)
     gap, nearest = distances(samples, modes.to(samples)).min(1)

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from gmtools.checks import check_positive, check_shape
+from gmtools.comparison.samples import check_float
 
 
 def psnr(image: Tensor, reference: Tensor, peak: float = 1.0) -> Tensor:
@@ -23,7 +24,7 @@ def psnr(image: Tensor, reference: Tensor, peak: float = 1.0) -> Tensor:
         Shape ``(N,)``; infinite where the images are equal.
 
     Raises:
-        ValueError: shapes that differ, or a peak that is not positive.
+        ValueError: shapes that differ, whole numbers, or a peak that is not positive.
 
     Reference: Huynh-Thu & Ghanbari (2008), Scope of validity of PSNR in image/video quality assessment.
 
@@ -34,6 +35,8 @@ def psnr(image: Tensor, reference: Tensor, peak: float = 1.0) -> Tensor:
     """
     check_shape("image", image, "N", "C", "H", "W")
     check_shape("reference", reference, *image.shape)
+    check_float("image", image)
+    check_float("reference", reference)
     check_positive("peak", peak)
     error = (image - reference).square().flatten(1).mean(1)
     return 20 * math.log10(peak) - 10 * error.log10()
@@ -58,7 +61,8 @@ def ssim(image: Tensor, reference: Tensor, peak: float = 1.0) -> Tensor:
         Shape ``(N,)``, at most 1, which only equal images reach.
 
     Raises:
-        ValueError: shapes that differ, images smaller than the window, or a peak that is not positive.
+        ValueError: shapes that differ, whole numbers, images smaller than the window, or a peak that is not
+            positive.
 
     Reference: Wang, Bovik, Sheikh & Simoncelli (2004), Image quality assessment: from error visibility to
     structural similarity.
@@ -71,6 +75,8 @@ def ssim(image: Tensor, reference: Tensor, peak: float = 1.0) -> Tensor:
     """
     check_shape("image", image, "N", "C", "H", "W")
     check_shape("reference", reference, *image.shape)
+    check_float("image", image)
+    check_float("reference", reference)
     check_positive("peak", peak)
     if min(image.shape[-2:]) < 11:
         raise ValueError(f"image has shape {tuple(image.shape)}, expected at least 11 x 11 pixels")

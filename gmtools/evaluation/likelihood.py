@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gmtools.checks import check_count, check_not_nan, check_shape
+from gmtools.comparison.samples import check_float
 
 
 class Estimate(NamedTuple):
@@ -29,7 +30,7 @@ def mean_and_error(values: Tensor) -> Estimate:
         An :class:`Estimate` in the unit of the values.
 
     Raises:
-        ValueError: another rank, fewer than two values, or NaNs.
+        ValueError: another rank, fewer than two values, integers, or NaNs.
 
     Reference: any course of statistics.
 
@@ -39,6 +40,7 @@ def mean_and_error(values: Tensor) -> Estimate:
     2.000 ± 0.577
     """
     check_shape("values", values, "N")
+    check_float("values", values)
     check_count("number of values", len(values), 2)
     check_not_nan("values", values)
     return Estimate(values.mean().item(), values.std().item() / math.sqrt(len(values)))
@@ -165,7 +167,7 @@ def logit_transform(y: Tensor, alpha: float = 0.05) -> tuple[Tensor, Tensor]:
         raise ValueError(f"y has values from {y.min():g} to {y.max():g}, expected values in [0, 1]")
     u = alpha + (1 - 2 * alpha) * y
     log_slope = math.log(1 - 2 * alpha) - u.log() - (-u).log1p()
-    return torch.logit(u), log_slope.flatten(1).sum(1)
+    return torch.logit(u), log_slope[:, None].flatten(1).sum(1)  # also of shape (N,)
 
 
 def inverse_logit_transform(z: Tensor, alpha: float = 0.05) -> Tensor:

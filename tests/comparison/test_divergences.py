@@ -116,6 +116,25 @@ def test_extreme_logits_keep_value_and_gradient_finite(name):
     assert torch.isfinite(loss) and torch.isfinite(v.grad).all()
 
 
+def test_where_p_has_no_mass_the_generator_is_at_zero_and_keeps_its_gradient():
+    at_zero = {"kl": 0, "reverse_kl": math.inf, "pearson": 1, "neyman": math.inf, "hellinger": 1}
+    at_zero |= {"jensen_shannon": math.log(2) / 2, "gan": 0}
+    for name in NAMES:
+        v = torch.tensor(-math.inf).requires_grad_()
+        value = F_DIVERGENCES[name].generator(v)
+        (slope,) = torch.autograd.grad(value, v)
+        assert value.item() == pytest.approx(at_zero[name]) and not slope.isnan(), name
+
+
+@pytest.mark.parametrize("v", [30.0, 60.0, 95.0, 120.0])
+@pytest.mark.parametrize("name", ["gan", "neyman"])
+def test_generators_hold_at_large_log_ratios_in_single_precision(name, v):
+    exact = {"gan": -1 - v, "neyman": math.exp(v)}[name]
+    value = F_DIVERGENCES[name].generator(torch.tensor(v, dtype=torch.float32)).double()
+    limit = torch.finfo(torch.float32).max
+    assert value.item() == pytest.approx(exact if exact < limit else math.inf, rel=1e-5)
+
+
 def test_the_gan_generator_is_the_logistic_loss():
     v_p, v_q = torch.randn(30), torch.randn(40)
     logistic = torch.nn.functional.binary_cross_entropy_with_logits

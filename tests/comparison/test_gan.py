@@ -111,6 +111,12 @@ def test_penalties_of_a_linear_critic_are_known():
     torch.testing.assert_close(r1_penalty(lambda x: x @ weight, x), torch.tensor(25.0))
 
 
+def test_penalties_take_samples_of_numbers():
+    x = torch.arange(3.0)
+    torch.testing.assert_close(gradient_penalty(lambda x: 3 * x, x, x + 1), torch.tensor(4.0))
+    torch.testing.assert_close(r1_penalty(lambda x: x.square(), x), torch.tensor(4 * (0 + 1 + 4) / 3))
+
+
 def test_penalties_of_a_quadratic_critic_are_known_on_the_segment():
     torch.manual_seed(0)
     n = 20_000
@@ -173,13 +179,36 @@ def test_spectral_normalisation_takes_convolutions_and_is_done_once():
     critic(torch.randn(2, 1, 8, 8)).sum().backward()
 
 
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_spectral_normalisation_takes_every_convolution(rank):
+    shape = (2, 2, *[3] * rank)
+    for name in (f"Conv{rank}d", f"ConvTranspose{rank}d"):
+        layer = spectral_normalise(getattr(nn, name)(2, 2, 3))
+        for _ in range(100):
+            _ = layer.weight  # a power iteration
+        flat = layer.weight.transpose(0, int("Transpose" in name)).reshape(2, -1)
+        assert layer.weight.shape == shape
+        assert torch.linalg.matrix_norm(flat, 2).item() == pytest.approx(1, abs=1e-4)
+
+
+def test_a_layer_with_another_normalisation_is_normalised_too():
+    torch.manual_seed(0)
+    layer = nn.utils.parametrizations.weight_norm(nn.Linear(4, 3))
+    layer.parametrizations.weight.original0.data.mul_(10)
+    spectral_normalise(layer).train()
+    for _ in range(100):
+        _ = layer.weight  # a power iteration
+    assert torch.linalg.matrix_norm(layer.weight, 2).item() == pytest.approx(1, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
         (lambda: gan_loss("minimax"), "name is 'minimax', expected one of saturating"),
         (lambda: smoothed_discriminator_loss(torch.zeros(2), torch.zeros(2), 1.5), "target is 1.5"),
         (lambda: gradient_penalty(nn.Linear(2, 1), torch.zeros(3, 2), torch.zeros(4, 2)), "x_q has shape"),
-        (lambda: r1_penalty(nn.Linear(2, 1), torch.zeros(0, 2)), "at least one row"),
+        (lambda: r1_penalty(nn.Linear(2, 1), torch.zeros(0, 2)), "number of rows of x_p is 0"),
+        (lambda: gradient_penalty(nn.Linear(2, 1), torch.zeros(0, 2), torch.zeros(0, 2)), "number of rows"),
         (lambda: spectral_normalise(nn.ReLU()), "module is a ReLU"),
     ],
 )

@@ -338,6 +338,8 @@ def test_samples_of_a_gaussian_can_be_compared_by_every_kernel():
     [
         (lambda: Kernel("cubic"), "kernel is 'cubic', expected one of gaussian"),
         (lambda: Kernel("gaussian", (1.0, 0.0)), "bandwidths"),
+        (lambda: Kernel("gaussian", [1.0, 2.0]), r"bandwidths is \[1.0, 2.0\], expected a number or a tuple"),
+        (lambda: Kernel("gaussian", ()), r"bandwidths is \(\)"),
         (lambda: Kernel()(torch.zeros(3), torch.zeros(3, 1)), r"x has shape \(3,\)"),
         (lambda: mmd2(torch.zeros(3, 1), torch.zeros(3, 2), Kernel()), "x_q has shape"),
         (lambda: mmd2(torch.zeros(1, 1), torch.zeros(3, 1), Kernel()), "points in x_p is 1"),

@@ -138,3 +138,20 @@ def test_what_logistic_regression_refuses():
         logistic_regression(features, 2 * label)
     with pytest.raises(ValueError, match="ridge"):
         logistic_regression(features, label, ridge=-1.0)
+    for wrong in (math.nan, -1.0):
+        weight = torch.ones(label.shape)
+        weight[0, 0] = wrong
+        with pytest.raises(ValueError, match="weight has minimum"):
+            logistic_regression(features, label, weight)
+    with pytest.raises(ValueError, match="weight has shape"):
+        logistic_regression(features, label, torch.ones(3))
+
+
+def test_a_logistic_regression_without_a_solution_names_features_and_ridge():
+    x = torch.linspace(-1, 1, 20, dtype=torch.float32)
+    separated, mixed = (x > 0).float(), (torch.arange(20) % 2).float()
+    for columns, label in (([torch.ones(20), x], separated), ([x, x], mixed), ([x, 0 * x], mixed)):
+        features = torch.stack([c.float() for c in columns], 1)
+        with pytest.raises(ValueError, match="features with ridge 0 .* expected a larger ridge"):
+            logistic_regression(features, label, iterations=100)
+        assert logistic_regression(features, label, ridge=0.1).isfinite().all()

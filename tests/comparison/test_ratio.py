@@ -8,7 +8,14 @@ import torch
 from torch import nn
 from torch.distributions import Normal
 
-from gmtools.comparison import Kernel, class_log_ratio, kliep, ratio_by_classification, ulsif
+from gmtools.comparison import (
+    Kernel,
+    class_log_ratio,
+    kliep,
+    median_heuristic,
+    ratio_by_classification,
+    ulsif,
+)
 
 P, Q = Normal(0.5, 0.8), Normal(0.0, 1.0)
 POINTS = torch.linspace(-1.5, 2.5, 60, dtype=torch.float64)[:, None]
@@ -127,6 +134,17 @@ def test_cross_validation_prefers_a_sensible_bandwidth():
     assert risk(chosen) < risk(ulsif(x_p, x_q, bandwidth=20.0, ridge=1.0))
 
 
+@pytest.mark.parametrize("n, m", [(2, 300), (300, 3)])
+@pytest.mark.parametrize("estimator", [kliep, ulsif])
+def test_a_bandwidth_is_chosen_from_few_points_too(estimator, n, m):
+    """An empty fold would make every risk infinite, and the narrowest bandwidth the first of equals."""
+    chosen = []
+    for seed in range(5):
+        x_p, x_q = samples(n, m, seed)
+        chosen.append(estimator(x_p, x_q).kernel.bandwidths / median_heuristic(x_p, x_q))
+    assert max(chosen) > 0.15
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
@@ -136,6 +154,14 @@ def test_cross_validation_prefers_a_sensible_bandwidth():
         (lambda: ulsif(*samples(9, 9), ridge=0.0), "ridge"),
         (lambda: kliep(*samples(9, 9), iterations=0), "iterations is 0"),
         (lambda: ulsif(*samples(9, 9), centres=0), "centres is 0"),
+        (lambda: ulsif(*samples(9, 1)), "points in x_q is 1"),
+        (
+            lambda: kliep(
+                torch.cat([samples(200, 9)[0], 1e6 * torch.arange(1, 101.0)[:, None]]), samples(9, 300)[1]
+            ),
+            "no bandwidth a finite risk",
+        ),
+        (lambda: kliep(torch.ones(9, 1).long(), torch.ones(9, 1)), "x_p has dtype torch.int64"),
         (lambda: class_log_ratio(torch.zeros(2), 0, 5), "n_p is 0"),
         (lambda: ratio_by_classification(quadratic(), torch.zeros(3, 1), torch.zeros(3)), "x_q has shape"),
     ],

@@ -114,6 +114,7 @@ def test_each_step_trains_its_own_player_only():
     [
         (lambda: two_step(Affine(), by_moments(), data(), steps=0), "steps is 0"),
         (lambda: two_step(Affine(), by_moments(), data(), lr=0.0), "lr"),
+        (lambda: two_step(Affine(), by_ratio(critic()), data(), lr_critic=0.0), "lr_critic"),
         (lambda: two_step(Affine(), by_moments(), torch.zeros(5, 3)), r"generator\(n\) has shape \(5, 2\)"),
         (lambda: by_ratio(critic(), "huber"), "compare is 'huber'"),
         (lambda: by_ratio(critic(), "gan", "huber"), "estimate is 'huber'"),

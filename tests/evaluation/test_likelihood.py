@@ -84,6 +84,13 @@ def test_a_density_of_logits_becomes_a_density_on_the_unit_interval():
     torch.testing.assert_close(torch.trapezoid(density, y[:, 0]), torch.tensor(1.0), atol=1e-6, rtol=0)
 
 
+def test_numbers_are_transformed_as_rows_of_one():
+    y = torch.linspace(0, 1, 5)
+    z, ladj = logit_transform(y)
+    rows, same = logit_transform(y[:, None])
+    assert torch.equal(z, rows[:, 0]) and torch.equal(ladj, same)
+
+
 def test_psnr_of_known_noise():
     x = torch.rand(3, 2, 16, 16)
     torch.testing.assert_close(psnr(x + 0.01, x), torch.full((3,), 40.0))
@@ -125,6 +132,9 @@ def test_ssim_ranks_distortions_and_is_symmetric():
         (lambda: nll(torch.zeros(1)), "number of values is 1"),
         (lambda: nll(torch.zeros(3, 2)), r"values has shape \(3, 2\)"),
         (lambda: nll(torch.tensor([math.nan, 0.0])), "values has shape"),
+        (lambda: mean_and_error(torch.arange(3)), "values has dtype torch.int64"),
+        (lambda: psnr(*torch.zeros(2, 1, 1, 16, 16, dtype=torch.uint8)), "image has dtype torch.uint8"),
+        (lambda: ssim(*torch.zeros(2, 1, 1, 16, 16, dtype=torch.uint8)), "image has dtype torch.uint8"),
         (lambda: bits_per_dim(torch.zeros(3), dims=0), "dims is 0"),
         (lambda: bits_per_dim(torch.zeros(3), dims=2, levels=1), "levels is 1"),
         (lambda: importance_bits_per_dim(torch.zeros(3), 2, 4), "log_prob has shape"),

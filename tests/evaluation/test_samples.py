@@ -180,8 +180,9 @@ def test_pit_is_uniform_when_truth_and_draws_are_exchangeable(k):
     torch.manual_seed(0)
     u = pit(torch.randn(k, 5000), torch.randn(5000))
     assert scipy.stats.kstest(u.numpy(), "uniform").pvalue > 1e-5
-    counts = torch.randint(0, 3, (k + 1, 5000)).double()  # with ties
-    assert scipy.stats.kstest(pit(counts[1:], counts[0]).numpy(), "uniform").pvalue > 1e-5
+    counts = torch.randint(0, 3, (k + 1, 5000))  # with ties
+    for whole in (counts, counts.double()):
+        assert scipy.stats.kstest(pit(whole[1:], whole[0]).numpy(), "uniform").pvalue > 1e-5
 
 
 def test_posteriors_that_are_right_cover_and_narrow_ones_do_not():
@@ -213,6 +214,9 @@ def test_posteriors_that_are_right_cover_and_narrow_ones_do_not():
         (lambda: precision_recall(torch.zeros(5, 2), torch.zeros(9, 2), k=5), "points in real is 5"),
         (lambda: precision_recall(torch.zeros(5, 2), torch.zeros(9, 3)), "generated has shape"),
         (lambda: modes_covered(torch.zeros(5, 2), torch.zeros(3, 2), radius=0.0), "radius"),
+        (lambda: modes_covered(torch.zeros(5, 2), torch.full((3, 2), math.nan), 1.0), "modes has shape"),
+        (lambda: modes_covered(torch.zeros(0, 2), torch.zeros(3, 2), 1.0), "number of samples is 0"),
+        (lambda: modes_covered(torch.zeros(5, 2), torch.zeros(0, 2), 1.0), "number of modes is 0"),
         (lambda: reliability_curve(torch.tensor([1.2]), torch.tensor([1])), "probability has values"),
         (lambda: reliability_curve(torch.tensor([0.2]), torch.tensor([2])), "outcome has values"),
         (lambda: reliability_curve(torch.rand(3), torch.ones(4)), "outcome has shape"),
