@@ -18,7 +18,7 @@ TEXTS = {"alt": "Една линия в квадрат.", "caption": "Линия
 
 
 def draw(slope, kind):
-    fig = plt.figure(figsize=(2.0, 2.0))
+    fig = plt.figure(figsize=(2.0, 2.0), layout="none")  # whatever style an earlier test has set
     axes = fig.add_axes((0.2, 0.2, 0.7, 0.7), xlim=(0, 1), ylim=(0, 2), title=kind)
     axes.plot([0, 0.5, 1], [0, 0.5 * slope, slope] if kind == "права" else [0, 0.2, slope])
     return fig
@@ -71,7 +71,7 @@ def test_every_position_of_the_knobs_shows_its_own_figure(page):
 
 def draw_another_sheet(kind):
     """Figures that differ in their outermost element: in its attributes, or in how many children it has."""
-    fig = plt.figure(figsize=(3.0, 2.0) if kind == "широка" else (2.0, 2.0))
+    fig = plt.figure(figsize=(3.0, 2.0) if kind == "широка" else (2.0, 2.0), layout="none")
     axes = fig.add_axes((0.2, 0.2, 0.7, 0.7), xlim=(0, 1), ylim=(0, 2))
     axes.fill_between([0, 1], [1, 2], hatch="//" if kind == "щрих" else None)
     return fig
