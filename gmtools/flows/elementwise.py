@@ -184,7 +184,7 @@ def parameter_net(
     activation: Callable[[], nn.Module],
     d_context: int = 0,
 ) -> MLP:
-    """An MLP to the parameters of ``dim`` elementwise maps that begins at zero: the maps begin as identities.
+    """An MLP to the parameters of ``dim`` elementwise maps that begins at zero, (near) their identity.
 
     >>> parameter_net(3, 2, 5, hidden=(8,), activation=nn.SiLU)(torch.ones(3)).shape
     torch.Size([10])

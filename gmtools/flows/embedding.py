@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gmtools.checks import check_count, check_positive
+from gmtools.checks import check_count, check_positive, check_shape
 from gmtools.flows.core import Bijection
 
 
@@ -49,8 +49,8 @@ class Embedding(Bijection):
     Args:
         dim: dimension d of the manifold.
         data_dim: dimension D of the space around it.
-        embed: g, from one point ``(d,)`` to ``(D,)``.
-        chart: its inverse on the manifold, from ``(..., D)`` to ``(..., d)``.
+        embed: g, a function or module from one point ``(d,)`` to ``(D,)``; or override the method.
+        chart: its inverse on the manifold, from ``(..., D)`` to ``(..., d)``; or override the method.
 
     Raises:
         ValueError: ``data_dim`` is below ``dim``, or a shape does not fit.
@@ -69,7 +69,7 @@ class Embedding(Bijection):
         super().__init__(dim)
         check_count("data_dim", data_dim, minimum=dim)
         self._data_dim = data_dim
-        self.embed, self.chart = embed or self.embed, chart or self.chart
+        self._embed, self._chart = embed, chart  # a module named as a method would hide behind it
 
     @property
     def data_dim(self) -> int:
@@ -78,22 +78,28 @@ class Embedding(Bijection):
     def forward(self, z, context=None):
         z = self._admit("z", z, context)
         flat = z.reshape(-1, self.dim)
-        x = torch.func.vmap(self.embed)(flat).reshape(*z.shape[:-1], self.data_dim)
-        return x, self.log_volume(z)
+        x = torch.func.vmap(self.embed)(flat)
+        check_shape("embed(z)", x, len(flat), self.data_dim)
+        return x.reshape(*z.shape[:-1], self.data_dim), self.log_volume(z)
 
     def inverse(self, x, context=None):
         x = self._admit("x", x, context, self.data_dim)
         z = self.chart(x)
+        check_shape("chart(x)", z, *x.shape[:-1], self.dim)
         return z, -self.log_volume(z)
 
     def log_volume(self, z: Tensor) -> Tensor:
         return log_volume(self.embed, z)
 
     def embed(self, z: Tensor) -> Tensor:
-        raise NotImplementedError
+        if self._embed is None:
+            raise NotImplementedError
+        return self._embed(z)
 
     def chart(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+        if self._chart is None:
+            raise NotImplementedError
+        return self._chart(x)
 
 
 class CircleEmbedding(Embedding):

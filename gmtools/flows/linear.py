@@ -14,8 +14,8 @@ class InvertibleLinear(Bijection):
         x = P L (U + \operatorname{diag}(\sigma e^{s})) z + b, \qquad \log |\det J| = \sum_i s_i
 
     P is a permutation, L lower triangular with ones on its diagonal, U strictly upper triangular, and the
-    signs :math:`\sigma` are fixed. Begins as a random rotation. Forward is one matrix product, O(D²);
-    inverse is two triangular solves, O(D²) as well.
+    signs :math:`\sigma` are fixed. Begins as a random orthogonal matrix. A call forward forms
+    L U, O(D³), then multiplies, O(D²) a point; inverse is two triangular solves, O(D²) a point.
 
     Args:
         dim: size D.
@@ -32,8 +32,8 @@ class InvertibleLinear(Bijection):
 
     def __init__(self, dim: int):
         super().__init__(dim)
-        rotation, _ = torch.linalg.qr(torch.randn(dim, dim))
-        permutation, lower, upper = torch.linalg.lu(rotation)
+        orthogonal, _ = torch.linalg.qr(torch.randn(dim, dim))
+        permutation, lower, upper = torch.linalg.lu(orthogonal)
         self.register_buffer("rows", permutation.argmax(1))  # (P A)[i] = A[rows[i]]
         self.register_buffer("signs", upper.diagonal().sign())
         self.log_diagonal = nn.Parameter(upper.diagonal().abs().log())

@@ -11,18 +11,21 @@ def monotone_root(
 ) -> Tensor:
     r"""Solve :math:`f(r) = 0` elementwise for an increasing f, differentiably.
 
-    Newton's method kept inside a shrinking bracket: a step that leaves it, or follows one that shrank f too
-    little, is replaced by bisection. A last Newton step is taken with gradients, which are those of the root,
+    Newton's method kept inside a shrinking bracket: a step that leaves it or is no number, or follows
+    one that shrank f too little, is replaced by bisection. A last Newton step, as far as the bracket goes, is
+    taken with gradients, which are those of the root,
 
     .. math::
 
         \frac{\partial r}{\partial \theta} = - \frac{\partial f / \partial \theta}{f'(r)}.
 
+    A root where f has underflowed to a constant is any point of that stretch, and gets no gradient.
+
     It stops when every element has converged; under ``torch.compile``, where a graph cannot stop on data, it
     takes all its iterations.
 
     Args:
-        function: returns :math:`f(r)` and :math:`f'(r) > 0`, elementwise.
+        function: returns :math:`f(r)` and :math:`f'(r) \ge 0`, elementwise.
         low, high: a bracket of the root, all of one shape.
         iterations: the most it takes; Newton's method needs about 6 where f is not nearly flat.
 
@@ -47,10 +50,13 @@ def monotone_root(
             if not torch.compiler.is_compiling() and _converged(root, newton):
                 break
             low, high = torch.where(value > 0, low, root), torch.where(value > 0, root, high)
-            bisect = (size > last / 2) | (newton <= low) | (newton >= high)
-            root, last = torch.where(bisect, (low + high) / 2, newton), size
+            inside = (newton > low) & (newton < high)  # False for NaN, which is 0 / 0 where f is flat
+            root = torch.where(inside & (size <= last / 2), newton, (low + high) / 2)
+            last = size
     value, slope = function(best)
-    return best - value / slope.detach()
+    slope = torch.where(slope > 0, slope, torch.inf).detach()
+    step = (value / slope).detach().clamp(best - high, best - low)
+    return best - step - (value - value.detach()) / slope
 
 
 def _converged(root: Tensor, newton: Tensor) -> bool:

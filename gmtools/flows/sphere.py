@@ -78,6 +78,5 @@ def uniform_cylinder(like: Tensor | None = None) -> Distribution:
     >>> uniform_cylinder().log_prob(torch.zeros(2)).exp() * 4 * math.pi
     tensor(1.0000)
     """
-    ends = torch.tensor([1.0, math.pi])
-    ends = ends if like is None else ends.to(like)
+    ends = torch.tensor([1.0, math.pi]) if like is None else like.new_tensor([1.0, math.pi])
     return Independent(ClosedUniform(-ends, ends), 1)

@@ -86,9 +86,10 @@ class SplineMap:
     - ``"interval"``: a spline of :math:`[-B, B]` onto itself, with free slopes at its ends;
     - ``"circle"``: angles in :math:`[-\pi, \pi)`, equal slopes where the ends meet, then a rotation.
 
-    Widths and heights of the bins are softmaxes, slopes softpluses, all with a floor, so neither direction
-    can degenerate. Zero parameters give the identity. Solving for the other direction takes a root,
-    so only one is rational: to fit a density, let it be the one from data to noise.
+    Widths and heights of the bins are softmaxes, slopes at the knots softpluses, all with a floor: no bin
+    vanishes and no knot is flat. Between steep knots the slope still falls, as one over theirs. Zero
+    parameters give the identity. Solving for the other direction takes a root, so only one is rational: to
+    fit a density, let it be the one from data to noise.
 
     Args:
         bins: number of bins K.

@@ -240,6 +240,22 @@ def test_a_density_on_a_surface_integrates_to_one_over_its_area(name, area):
         assert (flow.log_prob(e(u)[0]).exp() * element).sum().item() == pytest.approx(1, abs=3e-3)
 
 
+def test_an_embedding_may_be_learned():
+    torch.manual_seed(0)
+    e = Embedding(2, 3, torch.nn.Linear(2, 3), torch.nn.Linear(3, 2)).double()
+    z = torch.randn(4, 7, 2, dtype=torch.float64)
+    x, ladj = e(z)
+    weight, bias, *_ = e.parameters()
+    torch.testing.assert_close(x, z @ weight.T + bias)
+    torch.testing.assert_close(ladj, ((weight.T @ weight).logdet() / 2).expand(4, 7))
+    assert len(list(e.parameters())) == 4 and e.inverse(x)[0].shape == z.shape
+
+
+def test_uniform_points_of_the_sphere_have_double_precision():
+    p = uniform_cylinder(like=ZERO).log_prob(torch.zeros(2, dtype=torch.float64))
+    assert p.item() == pytest.approx(-math.log(4 * math.pi), abs=1e-14)
+
+
 def test_an_embedded_gaussian_has_its_known_density():
     """A normal on a tilted line in the plane: arc length is the coordinate times the slope's length."""
     line = Embedding(1, 2, lambda u: torch.cat((3 * u, 4 * u)), lambda x: x[..., :1] / 3)
@@ -247,18 +263,6 @@ def test_an_embedded_gaussian_has_its_known_density():
     x = p.sample((6,))
     along = torch.distributions.Normal(ZERO, 5.0).log_prob(x @ torch.tensor([0.6, 0.8], dtype=torch.float64))
     torch.testing.assert_close(p.log_prob(x), along)
-
-
-def test_one_mobius_map_gives_the_wrapped_cauchy_distribution():
-    """Moved by -w, uniform angles have density (1 - r²) / (2 pi (1 + r² - 2 r cos(x - mu)))."""
-    raw = torch.tensor([0.8, 0.6], dtype=torch.float64)
-    f = Elementwise(1, MobiusMap(1)).double()
-    f.free.data[:2] = raw
-    centre = -MobiusMap.largest_radius * raw / (1 + raw.square().sum()).sqrt()
-    r, mu = centre.norm(), torch.atan2(centre[1], centre[0])
-    x = torch.linspace(-3, 3, 11, dtype=torch.float64)[:, None]
-    cauchy = (1 - r**2) / (2 * math.pi * (1 + r**2 - 2 * r * (x[:, 0] - mu).cos()))
-    torch.testing.assert_close(Flow(uniform_angles(1, like=ZERO), f).log_prob(x).exp(), cauchy)
 
 
 def test_the_circular_density_has_no_seam():
@@ -292,6 +296,11 @@ def test_the_circular_density_has_no_seam():
         (lambda: CircleEmbedding(-1.0), "radius"),
         (lambda: CircleEmbedding().inverse(torch.full((2,), float("nan"))), "off the surface"),
         (lambda: Embedding(2, 1), "data_dim is 1"),
+        (lambda: Embedding(1, 3, lambda u: u.repeat(2))(torch.zeros(4, 1)), r"embed\(z\) has shape \(4, 2\)"),
+        (
+            lambda: Embedding(1, 2, None, lambda x: x).inverse(torch.ones(4, 2)),
+            r"chart\(x\) has shape \(4, 2\)",
+        ),
         (lambda: Compose(SphereEmbedding(), torus_flow(2)), "gives 3 dimensions"),
     ],
 )
