@@ -3,6 +3,7 @@ r"""Auxiliary-variable posteriors: a hierarchical q whose density is an integral
 .. math:: q(z \mid c) = \int q(z \mid a, c)\, q(a)\, da
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -105,7 +106,7 @@ class AuxiliaryDistribution(Distribution):
         reverse = self.reverse(value)
         a = reverse.rsample((K,))
         log_w = self.auxiliary.log_prob(a) + self.conditional(a).log_prob(value) - reverse.log_prob(a)
-        return log_w.logsumexp(0) - torch.tensor(float(K)).log()
+        return log_w.logsumexp(0) - math.log(K)
 
 
 class Auxiliary(nn.Module):

@@ -7,6 +7,7 @@ r"""Gaussian copula posteriors: any marginals, tied together by a correlation.
 The copula's density C is evaluated at the marginal distribution functions, not at z.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -29,6 +30,10 @@ from .parameters import Parameters, positive
 
 class GaussianCopula(Distribution):
     r"""Distribution with given marginals and the dependence of a Gaussian.
+
+    The copula needs the tails of :math:`F_d`. Those of normals and their mixtures are exact to 12 standard
+    deviations in float32 and 37 in float64. Other marginals have only ``cdf``, which rounds in its tails:
+    there ``log_prob`` holds :math:`|\epsilon_d|` at 5.2 in float32 and 8.1 in float64.
 
     Args:
         marginals: univariate distributions of batch shape ``(*batch, D)`` with ``cdf``, and with ``icdf`` or
@@ -81,7 +86,7 @@ class GaussianCopula(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density in nats, shape ``sample_shape + batch``."""
         check_shape("value", value, "...", *self.event_shape)
-        noise = torch.special.ndtri(_inside_unit_interval(self.marginals.cdf(value)))
+        noise = _normal_scores(self.marginals, value)
         return self.marginals.log_prob(value).sum(-1) + self._log_copula(noise)
 
     def _log_copula(self, noise: Tensor) -> Tensor:
@@ -93,6 +98,21 @@ def _inside_unit_interval(u: Tensor) -> Tensor:
     """A distribution function rounds to 0 and 1 in its tails, where quantiles are infinite."""
     eps = torch.finfo(u.dtype).eps
     return u.clamp(eps, 1 - eps)
+
+
+def _normal_scores(q: Distribution, value: Tensor) -> Tensor:
+    r""":math:`\Phi^{-1}(F(\text{value}))`; of normals and their mixtures without rounding in either tail."""
+    if isinstance(q, Normal):
+        return (value - q.loc) / q.scale
+    parts = q.component_distribution if isinstance(q, MixtureSameFamily) else None
+    if not isinstance(parts, Normal):
+        return torch.special.ndtri(_inside_unit_interval(q.cdf(value)))
+    scores = (value[..., None] - parts.loc) / parts.scale
+    weights = q.mixture_distribution.probs
+    above, below = ((weights * torch.erfc(s / math.sqrt(2))).sum(-1) / 2 for s in (scores, -scores))
+    smaller = torch.where(below < above, below, above).clamp_min(torch.finfo(value.dtype).tiny)
+    score = torch.special.ndtri(smaller)
+    return torch.where(below < above, score, -score)
 
 
 def quantile(q: Distribution, u: Tensor) -> Tensor:
@@ -137,9 +157,14 @@ def quantile(q: Distribution, u: Tensor) -> Tensor:
 def normal_mixtures(raw: Tensor) -> MixtureSameFamily:
     r"""Marginals for `Copula`: mixtures of R normals, from ``(..., D, 3 R)`` real numbers.
 
+    Raises:
+        ValueError: the last dimension is no multiple of 3.
+
     >>> normal_mixtures(torch.zeros(4, 6)).batch_shape
     torch.Size([4])
     """
+    if raw.shape[-1] % 3:
+        raise ValueError(f"raw has shape {tuple(raw.shape)}, expected (..., D, 3 R)")
     logits, loc, raw_scale = raw.chunk(3, dim=-1)
     spread = torch.linspace(-1, 1, loc.shape[-1], dtype=raw.dtype, device=raw.device)
     return MixtureSameFamily(Categorical(logits=logits), Normal(loc + spread, positive(raw_scale)))
@@ -155,7 +180,7 @@ class Copula(nn.Module):
         dim: size D of z.
         marginals: makes univariate distributions of batch shape ``(..., D)`` from real numbers
             ``(..., D, d_marginal)``; by default mixtures of three normals.
-        d_marginal: how many numbers a marginal takes.
+        d_marginal: how many numbers a marginal takes; 3 R for mixtures of R normals.
         d_context: size of the context; 0 for free parameters.
         hidden: hidden layers of the network that reads the context.
 

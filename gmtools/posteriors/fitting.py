@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gmtools.checks import check_count
+from gmtools.checks import check_count, check_shape
 from gmtools.distributions import rsample_and_log_prob
 from gmtools.inference.kl import Estimate
 from gmtools.training import History, fit
@@ -39,7 +39,7 @@ def fit_posterior(
         The history of minus the bound, in nats.
 
     Raises:
-        ValueError: samples < 1, or the family cannot be reparametrised.
+        ValueError: samples < 1, the family cannot be reparametrised, or ``log_joint`` returns a wrong shape.
 
     Chapter: 5-posteriors/49-choosing-the-posterior
 
@@ -57,7 +57,9 @@ def fit_posterior(
 
     def loss() -> Tensor:
         z, log_q = rsample_and_log_prob(family(), (samples,))
-        return (log_q - log_joint(z)).mean()
+        log_p = log_joint(z)
+        check_shape("log_joint(z)", log_p, samples)
+        return (log_q - log_p).mean()
 
     return fit(family, loss, steps=steps, optimizer=optimizer, seed=seed)
 
@@ -86,7 +88,7 @@ def gap(
         The value and its standard error, each of shape ``()``, in nats.
 
     Raises:
-        ValueError: K < 2.
+        ValueError: K < 2, or ``log_joint`` returns a wrong shape.
 
     Chapter: 5-posteriors/49-choosing-the-posterior
 
@@ -98,5 +100,7 @@ def gap(
     """
     check_count("K", K, minimum=2)
     z, log_q = rsample_and_log_prob(q, (K,))
-    difference = log_q - log_joint(z) + log_evidence
+    log_p = log_joint(z)
+    check_shape("log_joint(z)", log_p, K)
+    difference = log_q - log_p + log_evidence
     return Estimate(difference.mean(), difference.std() / math.sqrt(K))

@@ -29,6 +29,10 @@ class NormalMixture(MixtureSameFamily):
 
     one solve of a triangular system. Holds for first derivatives.
 
+    Components far apart trade weight through draws between them, which hardly ever come: the gradient of the
+    weights, unbiased all the same, gets a heavy tail. With two unit normals 10 apart, 100 000 draws gave 0.82
+    of it. Beyond about 6 scales take `stratified`.
+
     Args:
         logits: unnormalised log-weights, shape ``(*batch, R)``.
         loc: shape ``(*batch, R, D)``.
