@@ -30,13 +30,13 @@ def rsample_and_log_prob(
     >>> z.shape, torch.equal(log_q, q.log_prob(z))
     (torch.Size([5, 3]), True)
     """
-    own = getattr(distribution, "rsample_and_log_prob", None)
-    if own is not None:
-        return own(torch.Size(sample_shape))
     if not distribution.has_rsample:
         raise ValueError(
             f"distribution {type(distribution).__name__} has no rsample; "
             "use a score-function estimator from gmtools.gradients instead"
         )
+    own = getattr(distribution, "rsample_and_log_prob", None)
+    if own is not None:
+        return own(torch.Size(sample_shape))
     z = distribution.rsample(torch.Size(sample_shape))
     return z, distribution.log_prob(z)

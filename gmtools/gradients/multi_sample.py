@@ -99,7 +99,8 @@ def vimco(log_joint: Callable[[Tensor], Tensor], q: Distribution, K: int) -> Ten
               \hat L = \log \frac{1}{K} \sum_k w_k
 
     :math:`\hat L_{-k}` is the bound with :math:`w_k` replaced by the geometric mean of the others, a baseline
-    that does not see :math:`z_k`.
+    that does not see :math:`z_k`; where that is :math:`\log 0`, it is 0 instead. When all
+    K weights are zero the surrogate is :math:`-\infty`, as the bound is, and has no gradient.
 
     Args:
         log_joint: maps draws ``(K, *batch, *event)`` to :math:`\log p(x, z)`, shape ``(K, *batch)``.
@@ -127,6 +128,7 @@ def vimco(log_joint: Callable[[Tensor], Tensor], q: Distribution, K: int) -> Ten
     log_w = evaluate("log_joint", log_joint, z, q) - log_q
     bound = _iwae(log_w)
     learning_signal = (bound - _bounds_without_one(log_w)).detach()
+    learning_signal = learning_signal.masked_fill(bound == -torch.inf, 0.0)  # not -inf + inf, below
     return attach(bound, (learning_signal * log_q).sum(0))
 
 
@@ -136,11 +138,15 @@ def _iwae(log_w: Tensor) -> Tensor:
 
 
 def _bounds_without_one(log_w: Tensor) -> Tensor:
-    """The bound with each weight in turn replaced by the geometric mean of the rest: ``(K, *batch)``."""
+    """The bound with each weight in turn replaced by the geometric mean of the rest: ``(K, *batch)``.
+
+    Zero where the rest all have weight 0: any number that they alone decide is a baseline, but no infinity.
+    """
     K = log_w.shape[0]
-    geometric_mean = (log_w.sum(0) - log_w) / (K - 1)
     left_out = torch.eye(K, dtype=torch.bool, device=log_w.device).reshape(K, K, *[1] * (log_w.dim() - 1))
-    return _iwae(torch.where(left_out, geometric_mean, log_w[:, None]))
+    geometric_mean = torch.where(left_out, 0.0, log_w[:, None]).sum(0) / (K - 1)
+    bounds = _iwae(torch.where(left_out, geometric_mean, log_w[:, None]))
+    return bounds.masked_fill(bounds == -torch.inf, 0.0)
 
 
 def _log_weights_and_path(log_joint, q: Distribution, K: int) -> tuple[Tensor, Tensor]:

@@ -70,7 +70,8 @@ def straight_through(
 
     With a temperature, ``s`` is the Gumbel-softmax whose argmax is the draw; without one it is the mean of
     ``q`` (Bengio's estimator). ``f`` sees true draws, so the value is unbiased; the gradient is not, except
-    for a linear ``f`` without temperature.
+    without temperature for an ``f`` linear in each independent variable while the others stay fixed, such as
+    a product of Bernoulli draws.
 
     Args:
         f: differentiable; maps draws ``(K, *batch, *event)`` to values ``(K, *batch)``.

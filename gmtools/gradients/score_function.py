@@ -34,7 +34,7 @@ def score_function(
         surrogate of shape ``batch``: its value is the mean of ``f``, its gradient the estimate.
 
     Raises:
-        ValueError: K < 1, or ``f`` returns a wrong shape or NaN.
+        ValueError: K < 1, ``f`` returns a wrong shape or NaN, or the baseline does not broadcast.
 
     Reference: Glynn (1990), Likelihood ratio gradient estimation for stochastic systems; Williams (1992),
         Simple statistical gradient-following algorithms for connectionist reinforcement learning.
@@ -52,7 +52,15 @@ def score_function(
     check_count("K", K)
     z = q.sample((K,))
     values = evaluate("f", f, z, q)
+    _check_baseline(baseline, values)
     return attach(values, (values - baseline).detach() * q.log_prob(z)).mean(0)
+
+
+def _check_baseline(baseline: Tensor | float, values: Tensor) -> None:
+    shape, wanted = tuple(getattr(baseline, "shape", ())), tuple(values.shape)
+    aligned = zip(reversed(shape), reversed(wanted), strict=False)
+    if len(shape) > len(wanted) or any(mine not in (1, size) for mine, size in aligned):
+        raise ValueError(f"baseline has shape {shape}, expected one that broadcasts to {wanted}")
 
 
 def leave_one_out(f: Callable[[Tensor], Tensor], q: Distribution, K: int) -> Tensor:

@@ -81,6 +81,37 @@ def test_vimco_enumerated(K, assert_unbiased):
     assert_unbiased(surrogate, (torch.tensor([0.4, -0.8]),), exact)
 
 
+def test_vimco_admits_weights_of_zero():
+    """Three draws of a bit whose 1 is impossible: the formula, with 0 for a baseline of log 0."""
+    logit, gradients = torch.tensor(0.3), set()
+    for seed in range(20):
+        torch.manual_seed(seed)
+        leaf = logit.clone().requires_grad_()
+        seen = []
+
+        def joint(z, seen=seen):
+            seen.append(z)
+            return torch.where(z == 0, 0.0, -torch.inf)
+
+        surrogate = vimco(joint, Bernoulli(logits=leaf), K=3)
+        possible = int((seen[0] == 0).sum())
+        if not possible:
+            assert surrogate == -torch.inf  # as the bound
+            continue
+        (gradient,) = torch.autograd.grad(surrogate, leaf)
+        log_w = -Bernoulli(logits=logit).log_prob(torch.tensor(0.0))
+        bound = log_w + math.log(possible / 3)
+        without = {1: torch.tensor(0.0), 2: log_w + math.log(1 / 3), 3: log_w}[possible]
+        rest = {1: log_w + math.log(1 / 3), 2: log_w, 3: 0.0}[
+            possible
+        ]  # what an impossible draw is compared with
+        p = logit.sigmoid()
+        expected = possible * (bound - without) * -p + (3 - possible) * (bound - rest) * (1 - p) + p
+        torch.testing.assert_close(gradient, expected)
+        gradients.add(possible)
+    assert gradients == {1, 2, 3}
+
+
 @pytest.mark.parametrize("estimator", [sticking_the_landing, doubly_reparametrised])
 def test_no_noise_when_q_is_the_posterior(estimator):
     tril = torch.tensor([[1.0, 0.0], [0.7, 0.4]])

@@ -5,8 +5,18 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
-from torch.distributions import Bernoulli, Gamma, Independent, MultivariateNormal, Normal, OneHotCategorical
+from torch.distributions import (
+    Bernoulli,
+    Categorical,
+    Gamma,
+    Independent,
+    MixtureSameFamily,
+    MultivariateNormal,
+    Normal,
+    OneHotCategorical,
+)
 
+from gmtools.flows import Flow, real_nvp
 from gmtools.gradients import (
     doubly_reparametrised,
     gaussian_first_order,
@@ -105,6 +115,18 @@ def test_wrong_values_are_errors(name):
         estimator(lambda z: z.sum(-1) * float("nan"), q, K=4)
 
 
+@pytest.mark.parametrize("shape", [(5, 1), (2,), (1, 4, 3), (7, 3)])
+def test_a_baseline_that_enlarges_or_does_not_fit_is_an_error(shape):
+    with pytest.raises(ValueError, match="baseline has shape"):
+        score_function(torch.square, Normal(torch.zeros(3), 1.0), K=4, baseline=torch.zeros(shape))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (1,), (4, 1), (1, 3), (4, 3)])
+def test_a_baseline_broadcasts(shape):
+    surrogate = score_function(torch.square, Normal(torch.zeros(3), 1.0), K=4, baseline=torch.zeros(shape))
+    assert surrogate.shape == (3,)
+
+
 @pytest.mark.parametrize("estimator", [leave_one_out, vimco])
 def test_one_draw_has_no_others(estimator):
     with pytest.raises(ValueError, match="K is 1, expected an integer >= 2"):
@@ -126,6 +148,9 @@ def test_distributions_that_do_not_fit_are_errors():
         pathwise(f, bits, K=1)
     with pytest.raises(ValueError, match="no rsample"):
         sticking_the_landing(f, bits, K=1)
+    mixture = MixtureSameFamily(Categorical(torch.ones(2)), Independent(Normal(torch.zeros(2, 2), 1.0), 1))
+    with pytest.raises(ValueError, match="Flow has no rsample"):
+        pathwise(f, Flow(mixture, real_nvp(2, 2)), K=3)
     with pytest.raises(ValueError, match="q is Normal"):
         gumbel_softmax(f, Normal(0.0, 1.0), K=1, temperature=1.0)
     with pytest.raises(ValueError, match="q is Normal"):

@@ -144,6 +144,14 @@ def test_straight_through_is_unbiased_for_a_linear_function(assert_unbiased):
     )
 
 
+def test_straight_through_is_unbiased_for_a_product_of_independent_bits(assert_unbiased):
+    assert_unbiased(
+        lambda logits: straight_through(lambda z: z.prod(-1), Independent(Bernoulli(logits=logits), 1), K=2),
+        (torch.tensor([0.5, 0.0, 1.0]),),
+        lambda logits: logits.sigmoid().prod(),
+    )
+
+
 @pytest.mark.parametrize("estimator", SCORE + WEAK)
 @pytest.mark.parametrize(
     "family, f, exact",
