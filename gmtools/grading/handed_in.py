@@ -22,6 +22,7 @@ from gmtools.grading.lab import StudentError
 MAX_BYTES = 64 * 2**20
 MAX_TENSORS = 256
 MAX_ANSWER = 20_000
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # A text that is assigned to a name at the beginning of a line. Nothing is parsed or run.
 ANSWER = re.compile(r"^(?P<name>[^\W\d]\w*)\s*=\s*(?P<q>\"\"\"|'''|\"|')(?P<text>.*?)(?P=q)", re.M | re.S)
 
@@ -104,13 +105,31 @@ def answers(cells: list[str], questions: list[str]) -> dict[str, str]:
     return found
 
 
+def escaped(text: str) -> str:
+    """Text that a spreadsheet shows and does not compute.
+
+    >>> escaped("=1+1"), escaped("Ана")
+    ("'=1+1", 'Ана')
+    """
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def as_written(text: str) -> str:
+    """The text that ``escaped`` was given.
+
+    >>> as_written("'=1+1"), as_written("'тя'")
+    ('=1+1', "'тя'")
+    """
+    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA) else text
+
+
 def sheet_to_mark(results: list[dict[str, Any]], existing: str) -> str:
     """The answers as a CSV to fill in and give to ``--manual``; rows that it already has are kept.
 
     Columns: id, question, points (empty), possible, answer.
     """
     rows = list(csv.DictReader(io.StringIO(existing.removeprefix("\ufeff"))))
-    known = {(row["id"], row["question"]) for row in rows}
+    known = {(as_written(row["id"]), row["question"]) for row in rows}
     for result in results:
         for question in result.get("questions", []):
             row = {"id": result["id"], "question": question["name"], "points": ""}
@@ -120,6 +139,5 @@ def sheet_to_mark(results: list[dict[str, Any]], existing: str) -> str:
     writer = csv.DictWriter(file, ["id", "question", "points", "possible", "answer"], extrasaction="ignore")
     writer.writeheader()
     for row in rows:
-        safe = {k: f"'{v}" if v and v[0] in "=+-@\t\r" and k != "points" else v for k, v in row.items()}
-        writer.writerow(safe)
+        writer.writerow({k: v if k == "points" else escaped(v) for k, v in row.items()})
     return file.getvalue()

@@ -18,7 +18,6 @@ from gmtools.grading.intake import Submission
 from gmtools.grading.sandbox import TIERS
 
 STATUS = {"graded": "оценено", "unreadable": "не може да се прочете", "look": "нужен е преглед"}
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -115,16 +114,11 @@ def _exercises(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _cell(text: str) -> str:
-    """Text that a spreadsheet shows and does not compute."""
-    return f"'{text}" if text.startswith(FORMULA) else text
-
-
 def _csv(header: list[str], rows: list[list[Any]]) -> str:
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(header)
-    writer.writerows([_cell(v) if isinstance(v, str) else v for v in row] for row in rows)
+    writer.writerows([handed_in.escaped(v) if isinstance(v, str) else v for v in row] for row in rows)
     return file.getvalue()
 
 
@@ -132,7 +126,15 @@ def gradebook(results: list[dict[str, Any]]) -> str:
     """The marks as CSV, one line a submission; ``counts`` says which one is the student's."""
     names = [e["name"] for e in next((r["exercises"] for r in results if r["exercises"]), [])]
     questions = list(results[0]["manual"]) if results else []
-    header = ["id", "student", *names, *map(_cell, questions), "penalty_percent", "total", "possible"]
+    header = [
+        "id",
+        "student",
+        *names,
+        *map(handed_in.escaped, questions),
+        "penalty_percent",
+        "total",
+        "possible",
+    ]
     header += ["counts", "status", "reason", "tier", "seed", "page"]
     rows = []
     for result in results:

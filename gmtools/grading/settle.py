@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from gmtools.grading.handed_in import as_written
 from gmtools.grading.intake import Submission
 from gmtools.grading.reader import printable
 
@@ -76,10 +77,7 @@ def read_marks(path: Path) -> Marks:
         raise ValueError(f"{path} has no column {', '.join(sorted(missing))}")
     marks: Marks = defaultdict(dict)
     for row in rows:
-        name, question = (
-            row["id"].removeprefix("'"),
-            row["question"],
-        )  # ' is what the gradebook writes before =
+        name, question = as_written(row["id"]), as_written(row["question"])
         if question in marks[name]:
             raise ValueError(f"{path}, line {rows.line_num}: {name}, {question} stands twice")
         possible = _points(row.get("possible") or "0", rows.line_num, path)

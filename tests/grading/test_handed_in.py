@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from gmtools.grading import batch, handed_in, intake
+from gmtools.grading import batch, handed_in, intake, settle
 from gmtools.grading.lab import StudentError
 from gmtools.grading.reader import notebook_of
 from gmtools.grading.sandbox import choose_tier
@@ -100,3 +100,17 @@ def test_other_weights_are_other_work(tmp_path):
         (tmp_path / "a.line.safetensors").write_bytes(save(weights(slope)))
         digests.add(intake.find(tmp_path)[0].digest())
     assert len(digests) == 2
+
+
+def answered(name, answer="Защото."):
+    question = {"name": "answer_1", "title": "Защо?", "points": 5.0, "answer": answer}
+    return {"id": name, "questions": [question]}
+
+
+def test_names_that_look_like_formulas_stand_once_however_often_the_lab_is_graded(tmp_path):
+    results, sheet = [answered("=x"), answered("'quoted'"), answered("-1", "-1")], ""
+    for _ in range(3):
+        sheet = handed_in.sheet_to_mark(results, sheet)
+    (tmp_path / "answers.csv").write_text(sheet, encoding="utf-8-sig")
+    assert settle.read_marks(tmp_path / "answers.csv").keys() == {"=x", "'quoted'", "-1"}
+    assert len(sheet.splitlines()) == 1 + len(results)
