@@ -132,7 +132,10 @@ def printable(name: str) -> str:
 
 
 def file_key(name: str) -> str:
-    """A file name of letters, digits, dots and dashes that no other ``name`` has."""
-    safe = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80]
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return safe if safe == name else f"{safe}-{digest}"
+    """A file name of letters, digits, dots and dashes that no other ``name`` has: what is not such a name
+    (or could be another's) gets a digest, so that nobody can name a file after another's."""
+    safe = re.sub(r"[^\w.-]+", "_", name).strip("._").encode()[:150].decode(errors="ignore")
+    if safe and safe == name and not re.search(r"-[0-9a-f]{16}$", name):
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{safe}-{digest}"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gmtools.grading.reader import Unreadable, code_cells, notebook_of, printable, read_bytes
+from gmtools.grading.reader import Unreadable, code_cells, file_key, notebook_of, printable, read_bytes
 
 FUZZ = int(os.environ.get("GMTOOLS_FUZZ", "300"))  # cases of each test; ``make fuzz``: 10 000
 
@@ -109,3 +109,18 @@ def test_links_pipes_and_folders_are_refused(tmp_path):
 def test_names_become_printable():
     assert printable("Иван 🙂") == "Иван 🙂"
     assert "\n" not in printable("a\nb") and printable("a\udcff").isprintable()
+
+
+@pytest.mark.parametrize("name", ["Иван Петров", "a/b", "", "𠀀" * 90])
+def test_nobody_can_take_anothers_key(name):
+    """The second student names the file as the first one's result is called."""
+    key = file_key(name)
+    assert file_key(key) != key
+
+
+def test_keys_fit_a_file_name_and_stay_apart():
+    names = ["𠀀" * 90, "𠀀" * 91, "ქ" * 90, "ж" * 300, "a" * 300, "a" * 150, "лаб"]
+    keys = {file_key(name) for name in names}
+    assert len(keys) == len(names)
+    assert all(len(f"{key}.json".encode()) < 200 for key in keys)
+    assert "лаб" in keys, "a plain name is its own key"
