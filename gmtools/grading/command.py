@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from gmtools.grading import batch, gradescope, handout, intake, report, settle, similar
+from gmtools.grading import batch, gradescope, handed_in, handout, intake, report, settle, similar
 from gmtools.grading import verify as verification
 from gmtools.grading.lab import load_graded
 from gmtools.grading.sandbox import TIERS, Zygote, choose_tier
@@ -73,6 +73,7 @@ def grade(options: argparse.Namespace) -> int:
     late = settle.Late.parse(options.late_policy) if options.late_policy else None
     by_hand = settle.read_marks(options.manual) if options.manual else {}
     settle.check_names(by_hand, every)
+    handed_in.answers_sheet(options.out / "answers.csv")  # what is wrong with it is said before, not after
     run = batch.Run(str(options.lab.resolve()), _recorded_seed(options.out, options), tier)
     if tier == "plain":
         console.print("[bold red]NOT ISOLATED:[/] students' code can read what you can read.")

@@ -10,6 +10,8 @@ import csv
 import io
 import re
 import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from gmtools.grading.lab import StudentError
 MAX_BYTES = 64 * 2**20
 MAX_TENSORS = 256
 MAX_ANSWER = 20_000
+SHEET = ("id", "question", "points", "possible", "answer")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # A text that is assigned to a name at the beginning of a line. Nothing is parsed or run.
 ANSWER = re.compile(r"^(?P<name>[^\W\d]\w*)\s*=\s*(?P<q>\"\"\"|'''|\"|')(?P<text>.*?)(?P=q)", re.M | re.S)
@@ -123,12 +126,60 @@ def as_written(text: str) -> str:
     return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA) else text
 
 
-def sheet_to_mark(results: list[dict[str, Any]], existing: str) -> str:
-    """The answers as a CSV to fill in and give to ``--manual``; rows that it already has are kept.
+@dataclass(frozen=True)
+class Sheet:
+    """A CSV as people's spreadsheets save it; each row is of all columns (None: too short), with its line."""
 
-    Columns: id, question, points (empty), possible, answer.
+    columns: list[str]
+    rows: list[tuple[int, dict[str, str | None]]]
+    separator: str = ","
+
+
+def read_sheet(path: Path, needed: Sequence[str] = ()) -> Sheet:
+    """Read a CSV: commas or semicolons, UTF-8 or Windows-1251; blank rows are left out.
+
+    Raises:
+        ValueError: it is none, a column of those ``needed`` is missing, or a row lacks its cell or has more
+            cells than there are columns.
     """
-    rows = list(csv.DictReader(io.StringIO(existing.removeprefix("\ufeff"))))
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("cp1251", "replace")
+    head = text.partition("\n")[0]
+    separator = ";" if head.count(";") > head.count(",") else ","
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        rows = [(reader.line_num, row) for row in reader if any(map(_filled, row.values()))]
+    except csv.Error as error:
+        raise ValueError(f"{path} is no CSV: {error}") from None
+    columns = list(reader.fieldnames or [])
+    if missing := [name for name in needed if name not in columns]:
+        raise ValueError(f"{path} has no column {', '.join(missing)}")
+    for line, row in rows:
+        if empty := [name for name in needed if row[name] is None]:
+            raise ValueError(f"{path}, line {line}: no {', '.join(empty)}")
+        if any(row.pop(None, [])):
+            raise ValueError(f"{path}, line {line}: more cells than columns (a comma without quotes?)")
+    return Sheet(columns, rows, separator)
+
+
+def _filled(cell: str | list[str] | None) -> bool:
+    return any(map(_filled, cell)) if isinstance(cell, list) else bool(cell and cell.strip())
+
+
+def answers_sheet(path: Path) -> Sheet:
+    """The sheet of answers that is already at ``path``, empty where there is none."""
+    return read_sheet(path, ("id", "question", "points")) if path.is_file() else Sheet([], [])
+
+
+def sheet_to_mark(results: list[dict[str, Any]], existing: Sheet) -> str:
+    """The answers as a CSV to fill in and give to ``--manual``; rows and columns that it has are kept.
+
+    Columns: id, question, points (empty), possible, answer, then the lecturer's own.
+    """
+    rows = [row for _, row in existing.rows]
     known = {(as_written(row["id"]), row["question"]) for row in rows}
     for result in results:
         for question in result.get("questions", []):
@@ -136,8 +187,10 @@ def sheet_to_mark(results: list[dict[str, Any]], existing: str) -> str:
             if (row["id"], row["question"]) not in known:
                 rows.append(row | {"possible": f"{question['points']:g}", "answer": question["answer"]})
     file = io.StringIO()
-    writer = csv.DictWriter(file, ["id", "question", "points", "possible", "answer"], extrasaction="ignore")
+    columns = list(dict.fromkeys([*existing.columns, *SHEET]))
+    writer = csv.DictWriter(file, columns, delimiter=existing.separator)
     writer.writeheader()
     for row in rows:
-        writer.writerow({k: v if k == "points" else escaped(v) for k, v in row.items()})
+        safe = {name: escaped(row.get(name) or "") for name in SHEET if name != "points"}
+        writer.writerow(row | safe)
     return file.getvalue()

@@ -189,10 +189,10 @@ def write_reports(
         whole = result | {"exercises": json.loads(path.read_text(encoding="utf-8"))["exercises"]}
         write_atomically(out / "students" / f"{result['key']}.html", template.render(result=whole))
     write_atomically(out / "gradebook.csv", gradebook(results), encoding="utf-8-sig")
-    if any(r.get("questions") for r in results):
-        sheet = out / "answers.csv"
-        existing = sheet.read_text(encoding="utf-8-sig") if sheet.is_file() else ""
-        write_atomically(sheet, handed_in.sheet_to_mark(results, existing), encoding="utf-8-sig")
     if any(r["participant"] for r in results):
         write_atomically(out / "moodle.csv", moodle_worksheet(results), encoding="utf-8-sig")
     write_atomically(out / "index.html", overview_page(results, alike, spent))
+    if any(r.get("questions") for r in results):
+        sheet = out / "answers.csv"
+        text = handed_in.sheet_to_mark(results, handed_in.answers_sheet(sheet))
+        write_atomically(sheet, text, encoding="utf-8-sig")

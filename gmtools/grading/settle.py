@@ -4,8 +4,6 @@ The results of grading are left as they are, so that changing a policy or a mark
 run: ``gmtools grade ... --resume --manual marks.csv --late-policy ...`` only settles again.
 """
 
-import csv
-import io
 import math
 from collections import defaultdict
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gmtools.grading.handed_in import as_written
+from gmtools.grading.handed_in import as_written, read_sheet
 from gmtools.grading.intake import Submission
 from gmtools.grading.reader import printable
 
@@ -66,22 +64,15 @@ def _points(text: str, line: int, path: Path) -> float:
 def read_marks(path: Path) -> Marks:
     """Marks by hand: a CSV with the columns id, question, points and possible.
 
-    As spreadsheets write it: a byte-order mark, semicolons and decimal commas are understood. The file is
-    only read.
+    As spreadsheets write it (``read_sheet``), with decimal commas too. The file is only read.
     """
-    text = Path(path).read_text(encoding="utf-8-sig")
-    separator = ";" if ";" in text.partition("\n")[0] else ","
-    rows = csv.DictReader(io.StringIO(text), delimiter=separator)
-    missing = {"id", "question", "points"} - set(rows.fieldnames or [])
-    if missing:
-        raise ValueError(f"{path} has no column {', '.join(sorted(missing))}")
     marks: Marks = defaultdict(dict)
-    for row in rows:
+    for line, row in read_sheet(path, ("id", "question", "points")).rows:
         name, question = as_written(row["id"]), as_written(row["question"])
         if question in marks[name]:
-            raise ValueError(f"{path}, line {rows.line_num}: {name}, {question} stands twice")
-        possible = _points(row.get("possible") or "0", rows.line_num, path)
-        marks[name][question] = (_points(row["points"], rows.line_num, path), possible)
+            raise ValueError(f"{path}, line {line}: {name}, {question} stands twice")
+        possible = _points(row.get("possible") or "0", line, path)
+        marks[name][question] = (_points(row["points"], line, path), possible)
     return dict(marks)
 
 

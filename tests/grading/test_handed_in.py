@@ -1,5 +1,6 @@
 """Trained weights beside the notebook: read as numbers alone, marked by what the grader measures."""
 
+import csv
 import io
 import json
 import pickle
@@ -107,10 +108,64 @@ def answered(name, answer="Защото."):
     return {"id": name, "questions": [question]}
 
 
+def again(results, path):
+    """What every run of the grader does to the sheet."""
+    sheet = handed_in.sheet_to_mark(results, handed_in.answers_sheet(path))
+    path.write_text(sheet, encoding="utf-8-sig", newline="")
+
+
+def rows_of(path, separator):
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file, delimiter=separator))
+
+
 def test_names_that_look_like_formulas_stand_once_however_often_the_lab_is_graded(tmp_path):
-    results, sheet = [answered("=x"), answered("'quoted'"), answered("-1", "-1")], ""
+    results, path = [answered("=x"), answered("'quoted'"), answered("-1", "-1")], tmp_path / "answers.csv"
     for _ in range(3):
-        sheet = handed_in.sheet_to_mark(results, sheet)
-    (tmp_path / "answers.csv").write_text(sheet, encoding="utf-8-sig")
-    assert settle.read_marks(tmp_path / "answers.csv").keys() == {"=x", "'quoted'", "-1"}
-    assert len(sheet.splitlines()) == 1 + len(results)
+        again(results, path)
+    assert settle.read_marks(path).keys() == {"=x", "'quoted'", "-1"}
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 1 + len(results)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8", "cp1251"])
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_what_a_lecturer_filled_in_stays_however_the_spreadsheet_saves_it(tmp_path, encoding, separator):
+    path = tmp_path / "answers.csv"
+    again([answered("Ана", "едно; две, три")], path)
+    (row,) = rows_of(path, ",")
+    row |= {"points": "4,5", "Бележка": "-3 добре"}
+    with open(path, "w", encoding=encoding, newline="") as file:
+        writer = csv.DictWriter(file, row, delimiter=separator)
+        writer.writeheader()
+        writer.writerow(row)
+        file.write(f"{separator * 4}\r\n" * 2)
+    again([answered("Ана"), answered("Боби")], path)
+    ana, bobi = rows_of(path, separator)
+    assert ana == row
+    assert (bobi["id"], bobi["points"], bobi["Бележка"]) == ("Боби", "", "")
+    assert settle.read_marks(path) == {"Ана": {"answer_1": (4.5, 5.0)}, "Боби": {"answer_1": (0.0, 5.0)}}
+
+
+def test_columns_without_a_name_do_no_harm(tmp_path):
+    (tmp_path / "answers.csv").write_text("id;question;points;;\na;q;1;;\nb;q;2;mine;\n;;;;\n")
+    again([], tmp_path / "answers.csv")
+    assert settle.read_marks(tmp_path / "answers.csv") == {"a": {"q": (1.0, 0.0)}, "b": {"q": (2.0, 0.0)}}
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"a,b\n1,2\n", "no column id, question, points"),
+        (b"", "no column"),
+        (b"id,question,points\na,q\n", "line 2: no points"),
+        (b"id,question,points,possible\na,q,7,5,10\n", "line 2: more cells than columns"),
+        (b'id,question,points\n"' + b"a" * 200_000 + b'",q,1\n', "is no CSV"),
+        (b"PK\x03\x04\x98\x00", "no column"),
+    ],
+)
+def test_a_sheet_that_cannot_be_read_is_named(tmp_path, data, error):
+    path = tmp_path / "answers.csv"
+    path.write_bytes(data)
+    for read in (settle.read_marks, handed_in.answers_sheet):
+        with pytest.raises(ValueError, match=rf"answers\.csv.*{error}"):
+            read(path)
