@@ -18,8 +18,12 @@ from functools import reduce
 from operator import or_
 from types import CodeType
 
-MAGIC = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\?{1,2}\s*)$", re.MULTILINE)
-ASSIGNED_MAGIC = re.compile(r"^(\s*[\w., ]+=\s*)[%!].*$", re.MULTILINE)
+TIMED = re.compile(
+    r"^(\s*(?:[\w., ]+=\s*)?)%time\s+(?=\S)"
+)  # runs the rest of the line, which may bind a name
+ASSIGNED_MAGIC = re.compile(r"^(\s*[\w., ]+=\s*)[%!].*$")
+MAGIC = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\?{1,2}\s*)$")
+MOST_MAGICS = 100  # in one cell, looked at one by one
 KEPT_CELL_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun")
 LOAD_NAME, LOAD_GLOBAL, STORE_NAME, STORE_GLOBAL, EXTENDED_ARG = (
     dis.opmap[name] for name in ("LOAD_NAME", "LOAD_GLOBAL", "STORE_NAME", "STORE_GLOBAL", "EXTENDED_ARG")
@@ -50,16 +54,42 @@ class BrokenCell:
     text: str
 
 
+def _without_magic(line: str) -> str:
+    return MAGIC.sub(r"\1pass", ASSIGNED_MAGIC.sub(r"\1None", TIMED.sub(r"\1", line)))
+
+
+def _refused_line(source: str) -> int | None:
+    """The line (from 0) that keeps the source from being Python."""
+    try:
+        ast.parse(source)
+    except SyntaxError as error:
+        return None if error.lineno is None else error.lineno - 1
+    except (ValueError, RecursionError, MemoryError):
+        pass
+    return None
+
+
 def without_magics(source: str) -> str:
     """Cell source with IPython's magics replaced by statements that do nothing, line numbers kept.
+
+    A line that looks like a magic but is Python where it stands, such as the continuation
+    ``% (a, b)`` of a longer expression, stays: only lines that the parser refuses are replaced.
 
     >>> without_magics("try:\\n    import a\\nexcept ImportError:\\n    %pip install a")
     'try:\\n    import a\\nexcept ImportError:\\n    pass'
     """
     head, _, rest = source.lstrip().partition("\n")
     if head.startswith("%%"):
-        return "\n" + rest if head.split()[0] in KEPT_CELL_MAGICS else ""
-    return MAGIC.sub(r"\1pass", ASSIGNED_MAGIC.sub(r"\1None", source))
+        source = "\n" + rest if head.split()[0] in KEPT_CELL_MAGICS else ""
+    lines = source.split("\n")
+    plain = {number: _without_magic(line) for number, line in enumerate(lines)}
+    magics = {number for number, line in enumerate(lines) if plain[number] != line}
+    if len(magics) > MOST_MAGICS:
+        return "\n".join(plain.values())
+    while magics and (number := _refused_line("\n".join(lines))) in magics:
+        magics.remove(number)
+        lines[number] = plain[number]
+    return "\n".join(lines)
 
 
 def cell_name(cell: int) -> str:

@@ -40,6 +40,9 @@ def value(cells, *args, name="f"):
         ),
         (["%%time\ndef f():\n    return 8"], 8),
         (["%%bash\nrm -rf /", "files = !ls", "def f():\n    return 0"], 0),
+        (["%%time\n%matplotlib inline\ndef f():\n    return 14"], 14),
+        (["%time k = 15", "def f():\n    return k"], 15),
+        (["k = %time 8 + 8\n%time !ls", "def f():\n    return k"], 16),
         (["if True:\n    def f():\n        return 11"], 11),
         (["from __future__ import annotations\ndef f(x: Unknown = None) -> Other:\n    return 12"], 12),
         (["def f() -> int:\n    global k\n    k = 13\n    return k"], 13),
@@ -47,6 +50,23 @@ def value(cells, *args, name="f"):
 )
 def test_the_definition_and_what_it_depends_on(cells, expected):
     assert value(cells) == expected
+
+
+@pytest.mark.parametrize("before", ["", "%matplotlib inline\nx = !ls (\n!echo it's \"\nx?\n", "!a\n" * 20])
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ('("%s and %s"\n        % ("a", "b"))', "a and b"),
+        ("(1\n    != 2)", True),
+        ("""'''\n%a\n!b'''""", "\n%a\n!b"),
+    ],
+)
+def test_a_line_of_python_that_looks_like_a_magic_stays(before, expression, expected):
+    assert value([f"{before}def f():\n    return {expression}"]) == expected
+
+
+def test_many_magics_are_replaced_at_once():
+    assert without_magics("!ls\n" * 5000) == "pass\n" * 5000
 
 
 def test_training_code_and_side_effects_do_not_run():
