@@ -78,6 +78,10 @@ def _lab(folder: str) -> tuple[Lab, str]:
     return load_graded(Path(folder))[0], lab_hash(Path(folder))
 
 
+def _trained(lab: Lab) -> list[str]:
+    return [e.name for e in lab.exercises.values() if e.trained]
+
+
 @cache
 def _zygote(tier: str, limits: Limits, thread: int) -> Zygote:
     zygote = Zygote(tier, limits)
@@ -109,7 +113,7 @@ def grade_one(run: Run, submission: Submission) -> dict[str, Any]:
     }
     try:
         data = submission.read()
-        result["sha256"] = submission.digest()
+        result["sha256"] = submission.digest(_trained(lab))
         cells = reader.code_cells(data)
     except reader.Unreadable as reason:
         return result | {"status": "unreadable", "reason": str(reason)}
@@ -148,15 +152,12 @@ def finished(run: Run, out: Path, submission: Submission) -> bool:
     """Whether ``out`` already holds this run's result for the file as it is now."""
     try:
         result = json.loads(result_path(out, submission).read_text(encoding="utf-8"))
-        digest = submission.digest()
+        found = (result["seed"], result["tier"], result["lab_hash"])
+        if found != (run.seed, run.tier, lab_hash(Path(run.lab))):
+            return False
+        return result.get("sha256") == submission.digest(_trained(_lab(run.lab)[0]))
     except (OSError, ValueError, reader.Unreadable):
         return False
-    same = (result["seed"], result["tier"], result["lab_hash"]) == (
-        run.seed,
-        run.tier,
-        lab_hash(Path(run.lab)),
-    )
-    return same and result.get("sha256") == digest
 
 
 class Here(Executor):

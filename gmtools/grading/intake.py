@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -63,11 +63,15 @@ class Submission:
         except reader.Unreadable:
             return None
 
-    def digest(self) -> str:
-        """A fingerprint of everything that was handed in."""
+    def digest(self, exercises: Iterable[str]) -> str:
+        """A fingerprint of what was handed in: the notebook, and the weights of these exercises.
+
+        Weights that cannot be read are as if there were none: they cost their own exercise alone.
+        """
         digest = hashlib.sha256(self.read())
-        for name in self._weight_files():
-            digest.update(self._load(name))
+        for exercise in exercises:
+            weights = self._beside(exercise)
+            digest.update(b"-" if weights is None else hashlib.sha256(weights).digest())
         return digest.hexdigest()
 
     def read(self) -> bytes:
@@ -86,15 +90,6 @@ class Submission:
     def _load(self, name: str) -> bytes:
         """A file of the folder or archive that holds the notebook."""
         return reader.read_member(self._archive(), name) if self.member else reader.read_bytes(Path(name))
-
-    def _weight_files(self) -> list[str]:
-        if self.member:
-            with zipfile.ZipFile(self._archive()) as archive:
-                names = archive.namelist()
-        else:
-            names = [str(path) for path in Path(self.path).parent.iterdir()]
-        start = self._name[: -len("ipynb")]
-        return sorted(name for name in names if name.startswith(start) and name.endswith(".safetensors"))
 
 
 def _is_notebook(name: str) -> bool:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gmtools.grading import intake, reader
+from gmtools.grading.lab import StudentError
 from gmtools.grading.reader import notebook_of
 
 FUZZ = int(os.environ.get("GMTOOLS_FUZZ", "300"))  # cases of each test; ``make fuzz``: 10 000
@@ -101,11 +102,27 @@ def test_students_zips_in_moodles_download(tmp_path):
     whole = found[0]
     assert whole.read() == NOTEBOOK and whole._beside("vae") == pickled and whole._beside("gan") is None
     without = archive(tmp_path / "other.zip", [(folder.format("Ива_1"), _zip_of(tmp_path, NOTEBOOK))])
-    assert intake.find(without)[0].digest() != whole.digest()
+    assert intake.find(without)[0].digest(["vae"]) != whole.digest(["vae"])
+    assert intake.find(without)[0].digest(["gan"]) == whole.digest(["gan"])
 
 
 def _zip_of(tmp_path, data):
     return archive(tmp_path / "one.zip", [("lab.ipynb", data)]).read_bytes()
+
+
+def test_weights_too_large_cost_their_own_exercise_alone(tmp_path, monkeypatch):
+    """Neither the notebook beside them nor a neighbour whose name theirs begins with."""
+    monkeypatch.setattr(reader, "MAX_BYTES", 10**4)
+    for name in ("ivan", "ivan.evil"):
+        (tmp_path / f"{name}.ipynb").write_bytes(NOTEBOOK)
+    before = {s.id: s.digest(["vae", "gan"]) for s in intake.find(tmp_path)}
+    (tmp_path / "ivan.evil.vae.safetensors").write_bytes(bytes(10**5))
+    (tmp_path / "ivan.evil.gan.safetensors").write_bytes(b"weights")
+    found = {s.id: s for s in intake.find(tmp_path)}
+    assert found["ivan"].digest(["vae", "gan"]) == before["ivan"]
+    assert found["ivan.evil"].digest(["vae", "gan"]) != before["ivan.evil"]
+    with pytest.raises(StudentError, match="NoWeights"):
+        found["ivan.evil"].weights("vae")
 
 
 def test_a_copy_from_the_browser_is_the_same_students(tmp_path):
