@@ -67,11 +67,11 @@ def grade(options: argparse.Namespace) -> int:
     """Grade, report, and return 0 if every submission got a mark or a named reason."""
     console = Console()
     tier = choose_tier(options.tier)
-    load_graded(options.lab)  # say what is wrong with the lab before anything starts
+    lab, _ = load_graded(options.lab)  # say what is wrong with the lab before anything starts
     every = intake.find(options.submissions)
     chosen = _chosen(options, every)
     late = settle.Late.parse(options.late_policy) if options.late_policy else None
-    by_hand = settle.read_marks(options.manual) if options.manual else {}
+    by_hand = settle.read_marks(options.manual, lab.questions) if options.manual else {}
     settle.check_names(by_hand, every)
     handed_in.answers_sheet(options.out / "answers.csv")  # what is wrong with it is said before, not after
     run = batch.Run(str(options.lab.resolve()), _recorded_seed(options.out, options), tier)

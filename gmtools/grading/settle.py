@@ -13,6 +13,7 @@ from typing import Any
 
 from gmtools.grading.handed_in import as_written, read_sheet
 from gmtools.grading.intake import Submission
+from gmtools.grading.lab import Question
 from gmtools.grading.reader import printable
 
 DAY = 86_400
@@ -51,7 +52,7 @@ class Late:
         return min(self.per_day * max(math.ceil((modified - self.deadline) / DAY), 0), self.most)
 
 
-def _points(text: str, line: int, path: Path) -> float:
+def _points(text: str | None, line: int, path: Path) -> float:
     try:
         value = float((text or "0").strip().replace(",", "."))
     except ValueError:
@@ -61,18 +62,28 @@ def _points(text: str, line: int, path: Path) -> float:
     return value
 
 
-def read_marks(path: Path) -> Marks:
+def read_marks(path: Path, questions: dict[str, Question] | None = None) -> Marks:
     """Marks by hand: a CSV with the columns id, question, points and possible.
 
-    As spreadsheets write it (``read_sheet``), with decimal commas too. The file is only read.
+    As spreadsheets write it (``read_sheet``), with decimal commas too. The file is only read. Where the lab
+    has ``questions``, they alone are marked, and they say how many points are possible.
     """
+    possible = {name: question.points for name, question in (questions or {}).items()}
     marks: Marks = defaultdict(dict)
     for line, row in read_sheet(path, ("id", "question", "points")).rows:
         name, question = as_written(row["id"]), as_written(row["question"])
+        place = f"{path}, line {line}: {name}, {question}"
+        if questions and question not in questions:
+            raise ValueError(f"{place}: the lab asks {', '.join(questions)}")
         if question in marks[name]:
-            raise ValueError(f"{path}, line {line}: {name}, {question} stands twice")
-        possible = _points(row.get("possible") or "0", line, path)
-        marks[name][question] = (_points(row["points"], line, path), possible)
+            raise ValueError(f"{place} stands twice")
+        points = _points(row["points"], line, path)
+        most = possible[question] if questions else _points(row.get("possible"), line, path)
+        if possible.setdefault(question, most) != most:
+            raise ValueError(f"{place}: {most:g} points are possible here, {possible[question]:g} above")
+        if points > most:
+            raise ValueError(f"{place}: {points:g} points, but {most:g} are possible")
+        marks[name][question] = (points, most)
     return dict(marks)
 
 

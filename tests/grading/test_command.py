@@ -164,7 +164,7 @@ def test_settling_again_needs_no_second_run(submissions, graded, tmp_path, monke
     assert marks.read_bytes() == before
     stored = {n: b for n, b in content(graded).items() if n.startswith("results/")}
     assert {n: b for n, b in content(tmp_path / "out").items() if n.startswith("results/")} == stored
-    marks.write_text("id,question,points\nnobody,q,1\n", encoding="utf-8")
+    marks.write_text("id,question,points,possible\nnobody,q,1,5\n", encoding="utf-8")
     assert grade(submissions, tmp_path / "out", "--resume", "--manual", str(marks)) == 2
     assert "marks by hand for nobody" in capsys.readouterr().err
 

@@ -147,9 +147,9 @@ def test_what_a_lecturer_filled_in_stays_however_the_spreadsheet_saves_it(tmp_pa
 
 
 def test_columns_without_a_name_do_no_harm(tmp_path):
-    (tmp_path / "answers.csv").write_text("id;question;points;;\na;q;1;;\nb;q;2;mine;\n;;;;\n")
+    (tmp_path / "answers.csv").write_text("id;question;points;possible;;\na;q;1;5;;\nb;q;2;5;mine;\n;;;;;\n")
     again([], tmp_path / "answers.csv")
-    assert settle.read_marks(tmp_path / "answers.csv") == {"a": {"q": (1.0, 0.0)}, "b": {"q": (2.0, 0.0)}}
+    assert settle.read_marks(tmp_path / "answers.csv") == {"a": {"q": (1.0, 5.0)}, "b": {"q": (2.0, 5.0)}}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from gmtools.grading import report, settle
 from gmtools.grading.intake import Submission
+from gmtools.grading.lab import Question
 
 DEADLINE = 1_777_000_000.0
 LATE = settle.Late(DEADLINE, per_day=10, most=50)
@@ -73,13 +74,32 @@ def test_marks_by_hand_are_merged_and_their_file_is_left_alone(tmp_path):
         ("id,points\n", "no column question"),
         ("id,question,points\na,q,many\n", "line 2: 'many' is no number"),
         ("id,question,points\na,q,nan\n", "no number"),
-        ("id,question,points\na,q,1\na,q,2\n", "stands twice"),
+        ("id,question,points,possible\na,q,1,5\na,q,2,5\n", "line 3: a, q stands twice"),
+        ("id,question,points,possible\na,q,45,5\n", "line 2: a, q: 45 points, but 5 are possible"),
+        ("id,question,points\na,q,5\n", "line 2: a, q: 5 points, but 0 are possible"),
+        ("id,question,points,possible\na,q,1,5\nb,q,1,10\n", "line 3: b, q: 10 points .* 5 above"),
     ],
 )
 def test_a_file_of_marks_that_cannot_be_meant_is_refused(tmp_path, text, error):
     (tmp_path / "marks.csv").write_text(text)
     with pytest.raises(ValueError, match=error):
         settle.read_marks(tmp_path / "marks.csv")
+
+
+QUESTIONS = {name: Question(name, "Защо?", 5.0) for name in ("answer_1", "answer_2")}
+
+
+def test_the_labs_questions_say_what_is_asked_and_for_how_many_points(tmp_path):
+    path = tmp_path / "marks.csv"
+    path.write_text("id,question,points\na,answer_1,5\n")
+    assert settle.read_marks(path, QUESTIONS) == {"a": {"answer_1": (5.0, 5.0)}}
+    for row, error in {
+        "a,answr_1,4": "the lab asks answer_1, answer_2",
+        "a,answer_2,45": "but 5 are",
+    }.items():
+        path.write_text(f"id,question,points,possible\na,answer_1,5,50\n{row},50\n")
+        with pytest.raises(ValueError, match=f"marks.csv, line 3: .*{error}"):
+            settle.read_marks(path, QUESTIONS)
 
 
 def test_a_mark_for_nobody_is_refused():
