@@ -1,8 +1,9 @@
 """Keep of a notebook what one exercise needs: its definition, and whatever that depends on.
 
 Cells are parsed one by one, so a broken cell costs itself alone. Of the top-level statements we keep those
-that bind a name the exercise reads, directly or through another kept statement, in the notebook's order: the
-last definition wins, as it does in a kernel, and training loops that define nothing needed never run.
+that bind or change a name the exercise reads, directly or through another kept statement, in the notebook's
+order: the last definition wins, as it does in a kernel, and training loops that define nothing needed never
+run.
 This module runs inside the sandbox, since parsing hostile text is itself a risk.
 """
 
@@ -31,16 +32,30 @@ LOAD_NAME, LOAD_GLOBAL, STORE_NAME, STORE_GLOBAL, EXTENDED_ARG = (
 READS = {LOAD_NAME, LOAD_GLOBAL, dis.opmap.get("LOAD_FROM_DICT_OR_GLOBALS", LOAD_NAME)}
 NAMED = {*READS, STORE_NAME, STORE_GLOBAL}
 BUILTINS = frozenset(dir(builtins))
+BLOCKS = ast.stmt | ast.excepthandler | ast.match_case
+LATER = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+# Methods that change what they are called on. Not ``step``, ``backward`` or ``fit``: training does not run.
+CHANGING = {
+    *("append", "appendleft", "extend", "extendleft", "insert", "add", "update", "setdefault"),
+    *("pop", "popleft", "popitem", "remove", "discard", "clear", "sort", "reverse"),
+    *("fill_", "zero_", "copy_", "add_", "sub_", "mul_", "div_"),
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Statement:
-    """A top-level statement: where it stands, its code, the names it binds and the names it reads."""
+    """A top-level statement: where it stands, its code, the names it binds and the names it reads.
+
+    ``binds`` includes names whose parts it assigns; ``calls`` are names on which it calls a method that
+    changes them, unless they are modules: ``imports`` are the names that it imports.
+    """
 
     cell: int
     code: CodeType
     binds: frozenset[str]
     reads: frozenset[str]
+    calls: frozenset[str]
+    imports: frozenset[str]
     star: bool  # from module import *
 
 
@@ -123,28 +138,60 @@ def _named(code: CodeType) -> Iterator[tuple[int, str]]:
             yield operation, names[argument >> 1 if operation == LOAD_GLOBAL else argument]
 
 
-def _changed_parts(node: ast.stmt) -> set[str]:
-    """Names whose attribute or item the statement assigns: ``Model.forward = f`` changes ``Model``."""
-    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-    names = set()
-    for target in targets:
-        while isinstance(target, ast.Attribute | ast.Subscript):
-            target = target.value
-            if isinstance(target, ast.Name):
-                names.add(target.id)
-    return names
+def _executed(node: ast.stmt) -> Iterator[ast.AST]:
+    """The statement and all in its blocks; not what a definition keeps for later."""
+    rest: list[ast.AST] = [node]
+    while rest:
+        part = rest.pop()
+        if not isinstance(part, LATER):
+            yield part
+            rest += [child for child in ast.iter_child_nodes(part) if isinstance(child, BLOCKS)]
+
+
+def _root(node: ast.expr | None) -> str | None:
+    """``x`` of ``x.a[0].b``."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def _assigned(part: ast.AST) -> Iterator[ast.expr]:
+    """The targets that the statement assigns (or deletes), those of tuples one by one."""
+    rest = list(getattr(part, "targets", [getattr(part, "target", None)]))
+    while rest:
+        target = rest.pop()
+        if isinstance(target, ast.Tuple | ast.List):
+            rest += target.elts
+        elif target is not None:
+            yield target.value if isinstance(target, ast.Starred) else target
+
+
+def _changes(node: ast.stmt) -> tuple[set[str], set[str], set[str]]:
+    """Names whose attribute or item is assigned (``Model.forward = f`` changes ``Model``), names on which a
+    changing method is called, and names that are imported."""
+    parts, calls, imports = set(), set(), set()
+    for part in _executed(node):
+        parts |= {_root(t) for t in _assigned(part) if isinstance(t, ast.Attribute | ast.Subscript)}
+        match part:
+            case ast.Expr(ast.Call(ast.Attribute(changed, method))) if method in CHANGING:
+                calls.add(_root(changed))
+            case ast.Import(names) | ast.ImportFrom(names=names):
+                imports |= {alias.asname or alias.name.partition(".")[0] for alias in names}
+    return parts - {None}, calls - {None}, imports
 
 
 def _statement(node: ast.stmt, cell: int, flags: int) -> Statement:
     code = compile(ast.Module([node], []), cell_name(cell), "exec", flags, dont_inherit=True)
-    binds, reads, star = _changed_parts(node), set(), ("*",) in code.co_consts
+    star = ("*",) in code.co_consts
+    binds, calls, imports = _changes(node)
+    reads = set()
     for part in _codes(code):
         for operation, name in _named(part):
             if operation in READS:
                 reads.add(name)
             elif operation == STORE_GLOBAL or part is code:
                 binds.add(name)
-    return Statement(cell, code, frozenset(binds), frozenset(reads), star)
+    return Statement(cell, code, *map(frozenset, (binds, reads, calls, imports)), star)
 
 
 def statements(cells: list[str]) -> tuple[list[Statement], list[BrokenCell]]:
@@ -167,13 +214,15 @@ def statements(cells: list[str]) -> tuple[list[Statement], list[BrokenCell]]:
 def needed(found: list[Statement], name: str) -> list[Statement]:
     """The statements that ``name`` depends on, in the notebook's order; empty if nothing binds it."""
     wanted, seen, keep = {name}, set(), set()
+    imported = {name for s in found for name in s.imports}
     if not any(name in s.binds for s in found):
         return []
     while wanted:
         current = wanted.pop()
         seen.add(current)
         for index, statement in enumerate(found):
-            if current in statement.binds and index not in keep:
+            called = current in statement.calls and current not in imported
+            if (called or current in statement.binds) and index not in keep:
                 keep.add(index)
                 wanted |= statement.reads - seen
     bound = set().union(*(found[i].binds for i in keep))

@@ -2,6 +2,7 @@
 
 import dis
 import os
+import textwrap
 
 import pytest
 from hypothesis import given, settings
@@ -73,11 +74,50 @@ def test_training_code_and_side_effects_do_not_run():
     cells = [
         "log = []",
         "def f():\n    return log",
-        "log.append(1)\nwhile True:\n    pass",
+        "log.count(1)\nwhile True:\n    pass",
         "raise ValueError",
         "exit()",
     ]
     assert value(cells) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("for i in range(2):\n    t[i] = 0.5", [0.5, 0.5, 0]),
+        ("if True:\n    with open('/dev/null'):\n        t[0] += 1", [1, 0, 0]),
+        ("try:\n    1 / 0\nexcept ZeroDivisionError:\n    (t[0], [*t[1:]]) = 3, [4, 5]", [3, 4, 5]),
+        ("for t[2] in range(8):\n    pass", [0, 0, 7]),
+        ("match t:\n    case [a, *_]:\n        del t[0]", [0, 0]),
+        ("t.append(1)\nfor i in range(2):\n    t.append(i)", [0, 0, 0, 1, 0, 1]),
+        ("def change():\n    t[0] = 1", [0, 0, 0]),
+    ],
+)
+def test_what_changes_a_name_is_kept(change, expected):
+    cells = ["t = [0, 0, 0]", change, "def f():\n    return list(t)"]
+    assert value(cells) == expected
+    kept = needed(statements([*cells, "other = []\nother.append(1)\nother[0] = 2"])[0], "f")
+    assert not any("other" in statement.reads | statement.binds for statement in kept)
+
+
+def test_training_does_not_run_though_it_calls_what_the_exercise_reads():
+    training = """
+    while True:
+        optimizer.zero_grad()
+        loss = net(x).sum()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        history["loss"].append(loss.item())
+        progress.update(1)
+    """
+    cells = [
+        "import numpy as np, torch\nnet = torch.nn.Linear(1, 1)\nx = torch.ones(1, 1)",
+        "def f():\n    return float(net(torch.zeros(1, 1)) * np.zeros(1)) * x.sum()",
+        textwrap.dedent(training),
+        "np.sort(exit())\nnp.insert(exit(), 0, 0)\ntorch.add(exit(), 1)\nnet.train()\nnet(exit())",
+    ]
+    assert len(needed(statements(cells)[0], "f")) == 4  # the imports are one
 
 
 def test_a_failed_download_matters_only_to_what_needs_it():
