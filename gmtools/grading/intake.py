@@ -22,6 +22,7 @@ from gmtools.grading import handed_in, reader
 MAX_MEMBERS = 50_000
 MOODLE = re.compile(r"(?P<student>.+_\d+)_assignsubmission_(?:file|onlinetext)_?")
 COPY = re.compile(r"\s*\(\d+\)$")  # what browsers and file managers append to a second file
+HIDDEN = re.compile(r"(^|/)(?:__MACOSX|\.(?!\.?/)[^/]*)/.*", re.DOTALL)  # Jupyter's checkpoints are no work
 LINK = "Символна връзка в архив не се чете."
 OUTSIDE = "Името в архива излиза от папката му."
 ENCRYPTED = "Архивът е с парола."
@@ -138,11 +139,13 @@ def _members(archive: str | io.BytesIO, whole: Submission, prefix: str) -> Itera
         return
     for member in members:
         name = _name(member).replace("\\", "/")
+        shown = HIDDEN.sub(r"\1", name)  # the folder that holds the hidden one
         try:
             modified = datetime(*member.date_time).timestamp()
         except ValueError:  # the 0th of month 0
             modified = 0.0
-        yield Submission(prefix + name, whole.path, member.filename, "", "", modified, _problem(member, name))
+        problem = _problem(member, name)
+        yield Submission(prefix + shown, whole.path, member.filename, "", "", modified, problem)
 
 
 def _in_download(path: Path) -> Iterator[Submission]:

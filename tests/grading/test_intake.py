@@ -47,6 +47,22 @@ def test_a_zip_in_a_folder_is_looked_into(tmp_path):
     assert [s.id for s in intake.find(tmp_path)] == ["Мария/задание/lab"]
 
 
+def test_hidden_folders_of_archives_are_passed_over(tmp_path):
+    """Jupyter's checkpoints hold an old copy of the work, macOS's folder no work at all."""
+    hidden = [".ipynb_checkpoints/x-checkpoint.ipynb", "a/.ipynb_checkpoints/x.ipynb", "__MACOSX/a/x.ipynb"]
+    members = [(name, NOTEBOOK) for name in ("x.ipynb", "a/.y.ipynb", *hidden)]
+    whole = archive(tmp_path / "x.zip", members)
+    assert [s.id for s in intake.find(whole)] == ["a/.y", "x"]
+    assert [s.id for s in intake.find(tmp_path)] == ["x", "x/a/.y"]
+    (tmp_path / "download").mkdir()
+    names = {"Ива_1": whole.read_bytes(), "Ян_2": _zip_of(tmp_path, NOTEBOOK, hidden[0])}
+    folder = "{}_assignsubmission_file_/x.zip"
+    found = intake.find(
+        archive(tmp_path / "download" / "all.zip", [(folder.format(n), d) for n, d in names.items()])
+    )
+    assert problems(found) == {"Ива_1/x": "", "Ива_1/x/a/.y": "", "Ян_2": intake.NO_NOTEBOOK}
+
+
 @pytest.mark.parametrize("zipped", [False, True])
 def test_moodles_download(tmp_path, zipped):
     names = {
@@ -106,8 +122,8 @@ def test_students_zips_in_moodles_download(tmp_path):
     assert intake.find(without)[0].digest(["gan"]) == whole.digest(["gan"])
 
 
-def _zip_of(tmp_path, data):
-    return archive(tmp_path / "one.zip", [("lab.ipynb", data)]).read_bytes()
+def _zip_of(tmp_path, data, name="lab.ipynb"):
+    return archive(tmp_path / "one.zip", [(name, data)]).read_bytes()
 
 
 def test_weights_too_large_cost_their_own_exercise_alone(tmp_path, monkeypatch):
