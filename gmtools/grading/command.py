@@ -113,11 +113,13 @@ def _report(
 
 
 def _summary(results: list[dict[str, Any]]) -> Table:
-    graded = [r for r in results if r["exercises"]]
-    table = Table(title=f"{len(results)} submissions, {len(results) - len(graded)} could not be read")
+    counted, unread = report.population(results), sum(not r["exercises"] for r in results)
+    table = Table(
+        title=f"{len(results)} submissions, {unread} could not be read, {len(counted)} in the figures"
+    )
     for name in ("exercise", "mean", "full marks", "no marks", "possible"):
         table.add_column(name, justify="left" if name == "exercise" else "right")
-    rows = zip(*(r["exercises"] for r in graded), strict=True)
+    rows = zip(*(r["exercises"] for r in counted), strict=True)
     for exercises in rows:
         earned = [e["earned"] for e in exercises]
         points = exercises[0]["points"]
@@ -125,9 +127,9 @@ def _summary(results: list[dict[str, Any]]) -> Table:
         table.add_row(
             exercises[0]["name"], f"{sum(earned) / len(earned):.1f}", str(full), str(none), f"{points:g}"
         )
-    totals = [r["final"] for r in graded]
+    totals = [r["final"] for r in counted]
     if totals:
-        table.add_row("total", f"{sum(totals) / len(totals):.1f}", "", "", f"{graded[0]['possible']:g}")
+        table.add_row("total", f"{sum(totals) / len(totals):.1f}", "", "", f"{counted[0]['possible']:g}")
     return table
 
 

@@ -52,10 +52,11 @@ def _environment() -> jinja2.Environment:
 
 def overview_page(results: list[dict[str, Any]], alike: list[list[str]], spent: Spent | None = None) -> str:
     """The lecturer's page: marks of all, checks by how many failed them, what needs a person."""
+    counted = population(results)
     failed: Counter[tuple[str, str]] = Counter()
     seen: Counter[tuple[str, str]] = Counter()
     hidden = {}
-    for result in results:
+    for result in counted:
         for exercise in result["exercises"]:
             for title, is_hidden, passed in exercise["checks"]:
                 place = (exercise["title"], title)
@@ -76,10 +77,12 @@ def overview_page(results: list[dict[str, Any]], alike: list[list[str]], spent: 
     alike = [[by_key[key] for key in group] for group in alike]
     attention = [r for r in results if r["status"] != "graded"]
     template = _environment().get_template("overview.html")
-    histogram = _tenths(r["final"] / r["possible"] for r in results)
+    histogram = _tenths(r["final"] / r["possible"] for r in counted)
     return template.render(
         results=results, hardest=hardest, attention=attention, alike=alike, histogram=histogram,
-        exercises=_exercises(results), spent=spent,
+        exercises=_exercises(counted), spent=spent, counted=counted, columns=exercises_of(results),
+        conditions=sorted({(r["tier"], r["memory"]) for r in results}),
+        seeds=sorted({r["seed"] for r in results}),
     )  # fmt: skip
 
 
@@ -95,11 +98,19 @@ def _tenths(shares: Iterable[float]) -> list[dict[str, Any]]:
     ]
 
 
-def _exercises(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def population(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What every figure is taken over: one submission a student, the one that counts, if it could be read."""
+    return [r for r in results if r["counts"] and r["exercises"]]
+
+
+def exercises_of(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return next((r["exercises"] for r in results if r["exercises"]), [])
+
+
+def _exercises(counted: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """For each exercise its mean, how many got all and nothing, and the distribution."""
-    graded = [r["exercises"] for r in results if r["exercises"]]
     found = []
-    for column in zip(*graded, strict=True):
+    for column in zip(*(r["exercises"] for r in counted), strict=True):
         points, earned = column[0]["points"], [e["earned"] for e in column]
         found.append(
             {
@@ -124,7 +135,7 @@ def _csv(header: list[str], rows: list[list[Any]]) -> str:
 
 def gradebook(results: list[dict[str, Any]]) -> str:
     """The marks as CSV, one line a submission; ``counts`` says which one is the student's."""
-    names = [e["name"] for e in next((r["exercises"] for r in results if r["exercises"]), [])]
+    names = [e["name"] for e in exercises_of(results)]
     questions = list(results[0]["manual"]) if results else []
     header = [
         "id",

@@ -211,6 +211,15 @@ def test_the_weak_tier_says_so_loudly(submissions, tmp_path, capsys):
     assert "НЕИЗОЛИРАНО" in next((tmp_path / "students").iterdir()).read_text(encoding="utf-8")
 
 
+def test_the_overview_warns_of_a_single_one_graded_without_isolation(submissions, graded, tmp_path):
+    shutil.copytree(graded, tmp_path / "out")
+    assert "без изолация" not in (graded / "index.html").read_text(encoding="utf-8")
+    assert grade(submissions, tmp_path / "out", "--only", "група 2/Мария", "--tier", "plain") == 0
+    overview = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "Оценяването на 1 от 8 работи е минало без изолация" in overview
+    assert sandbox.TIERS["plain"] in overview and sandbox.TIERS[sandbox.choose_tier()] in overview
+
+
 def test_what_cannot_start_is_said(tmp_path, capsys):
     assert grade(tmp_path, tmp_path / "out") == 2
     assert cli.main(["grade", str(tmp_path), str(tmp_path)]) == 2
