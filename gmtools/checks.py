@@ -76,6 +76,17 @@ def check_not_nan(name: str, value: Tensor) -> None:
         raise ValueError(f"{name} has shape {tuple(value.shape)} and {count} NaN entries, expected none")
 
 
+def check_float(name: str, value: Tensor) -> None:
+    """Raise ValueError unless ``value`` is of a floating-point type: integers would be cut off or rounded.
+
+    >>> check_float("x", torch.tensor([1, 2]))
+    Traceback (most recent call last):
+    ValueError: x has dtype torch.int64, expected a floating-point one
+    """
+    if not value.is_floating_point():
+        raise ValueError(f"{name} has dtype {value.dtype}, expected a floating-point one")
+
+
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Raise ValueError unless ``value`` is one of ``choices``.
 

@@ -2,19 +2,7 @@
 
 from torch import Tensor
 
-from gmtools.checks import check_count, check_not_nan, check_shape
-
-
-def check_float(name: str, value: Tensor) -> None:
-    """Raise ValueError unless ``value`` is of floating point: whole numbers would be rounded without a word.
-
-    >>> import torch
-    >>> check_float("x_p", torch.tensor([1, 2]))
-    Traceback (most recent call last):
-    ValueError: x_p has dtype torch.int64, expected floating point
-    """
-    if not value.is_floating_point():
-        raise ValueError(f"{name} has dtype {value.dtype}, expected floating point")
+from gmtools.checks import check_count, check_float, check_not_nan, check_shape
 
 
 def check_samples(x_p: Tensor, x_q: Tensor, minimum: int = 1) -> None:

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from gmtools.checks import check_positive, check_shape
-from gmtools.comparison.samples import check_float
+from gmtools.checks import check_float, check_positive, check_shape
 
 
 def psnr(image: Tensor, reference: Tensor, peak: float = 1.0) -> Tensor:

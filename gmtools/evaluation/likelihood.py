@@ -6,8 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gmtools.checks import check_count, check_not_nan, check_shape
-from gmtools.comparison.samples import check_float
+from gmtools.checks import check_count, check_float, check_not_nan, check_shape
 
 
 class Estimate(NamedTuple):

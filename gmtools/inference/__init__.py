@@ -5,7 +5,7 @@ Gaussian at the mode; ``importance`` weighted samples and their diagnostics; ``m
 ``hamiltonian`` the Markov chain samplers, with ``chains`` for what they share and ``diagnostics`` for
 convergence; ``ais`` and ``smc`` annealed and sequential Monte Carlo; ``em`` exact and variational EM; ``ep``
 expectation propagation; ``likelihood_free`` approximate Bayesian computation; ``noise_contrastive``
-estimation of unnormalised models; ``checks`` what :mod:`gmtools.checks` lacks.
+estimation of unnormalised models.
 """
 
 from gmtools.inference.ais import annealed_importance_sampling

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gmtools.checks import check_count, check_not_nan, check_positive, check_shape
-from gmtools.inference.checks import check_float
+from gmtools.checks import check_count, check_float, check_not_nan, check_positive, check_shape
 from gmtools.inference.diagnostics import mcmc_ess, r_hat
 
 LogDensity = Callable[[Tensor], Tensor]

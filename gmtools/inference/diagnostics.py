@@ -8,8 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from gmtools.checks import check_choice, check_not_nan
-from gmtools.inference.checks import check_float
+from gmtools.checks import check_choice, check_float, check_not_nan
 
 
 def _split(samples: Tensor) -> Tensor:

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from gmtools.checks import check_choice, check_count, check_not_nan, check_shape
-from gmtools.inference.checks import check_float
+from gmtools.checks import check_choice, check_count, check_float, check_not_nan, check_shape
 
 
 class EMSteps(Protocol):

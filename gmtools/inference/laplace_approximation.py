@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.autograd.functional import hessian
 from torch.distributions import MultivariateNormal
 
-from gmtools.checks import check_count, check_not_nan, check_positive, check_shape
-from gmtools.inference.checks import check_float
+from gmtools.checks import check_count, check_float, check_not_nan, check_positive, check_shape
 
 LogDensity = Callable[[Tensor], Tensor]
 

@@ -283,7 +283,7 @@ def test_bad_arguments_are_named(call, message):
 )
 def test_whole_numbers_are_refused_and_not_rounded(metric):
     x = torch.tensor([[0], [5]])
-    with pytest.raises(ValueError, match="x_p has dtype torch.int64, expected floating point"):
+    with pytest.raises(ValueError, match="x_p has dtype torch.int64, expected a floating-point one"):
         metric(x, x.double())
-    with pytest.raises(ValueError, match="x_q has dtype torch.int64, expected floating point"):
+    with pytest.raises(ValueError, match="x_q has dtype torch.int64, expected a floating-point one"):
         metric(x.double(), x)

@@ -263,7 +263,7 @@ def test_bad_inputs_name_the_argument():
             model.sample(2, length=0)
     with pytest.raises(ValueError, match="d_z"):
         fit_ppca(torch.randn(10, 3), 3)
-    with pytest.raises(ValueError, match="x is of torch.int64"):
+    with pytest.raises(ValueError, match="x has dtype torch.int64"):
         fit_ppca(torch.arange(30).view(10, 3), 1)
     with pytest.raises(ValueError, match="1 infinite or NaN"):
         fit_ppca(torch.tensor([[1.0, 2.0], [float("inf"), 0.0], [0.0, 1.0]]), 1)

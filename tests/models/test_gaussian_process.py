@@ -142,7 +142,7 @@ def test_samples_have_the_predictions_moments():
         (lambda: GPLatentVariableModel(torch.full((7, 3), 0.1), 1), "x is constant"),  # 0.1 is not its mean
         (lambda: GPLatentVariableModel(torch.full((5, 2), math.nan), 1), "x has shape .* 10 infinite or NaN"),
         (lambda: GPLatentVariableModel(torch.tensor([[1.0], [math.inf]]), 1), "x has shape .* 1 infinite"),
-        (lambda: GPLatentVariableModel(torch.arange(10).view(5, 2), 1), "x is of torch.int64"),
+        (lambda: GPLatentVariableModel(torch.arange(10).view(5, 2), 1), "x has dtype torch.int64"),
         (lambda: make("linear").predict(torch.zeros(3)), r"z has shape \(3,\), expected \(..., 2\)"),
         (lambda: make("linear").sample(0), "n is 0"),
     ],

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from gmtools.checks import check_count, check_shape
+from gmtools.checks import check_count, check_float, check_shape
 from gmtools.distributions import rsample_and_log_prob
 
 
@@ -13,11 +13,10 @@ def check_data(x: Tensor) -> None:
 
     >>> check_data(torch.zeros(5, 2).long())
     Traceback (most recent call last):
-    ValueError: x is of torch.int64, expected a floating type
+    ValueError: x has dtype torch.int64, expected a floating-point one
     """
     check_shape("x", x, "N", "D")
-    if not x.is_floating_point():
-        raise ValueError(f"x is of {x.dtype}, expected a floating type")
+    check_float("x", x)
     wrong = int((~torch.isfinite(x)).sum())
     if wrong:
         raise ValueError(f"x has shape {tuple(x.shape)} and {wrong} infinite or NaN entries, expected none")
