@@ -13,6 +13,7 @@ import platform
 import re
 import resource
 import signal
+import stat
 import struct
 from functools import cache
 
@@ -118,7 +119,11 @@ def own_mounts(size_mb: int) -> None:
         options = f"size={size_mb}m,nr_inodes=4096,mode=1777".encode()
         _checked(LIBC.mount(b"tmpfs", place, b"tmpfs", flags, options), f"mount {place.decode()}")
     for path, descriptor in kept.items():
-        os.makedirs(path, mode=0o755, exist_ok=True)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            os.makedirs(path, mode=0o755, exist_ok=True)
+        else:
+            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT, 0o444))
         source = f"/proc/self/fd/{descriptor}".encode()
         _checked(LIBC.mount(source, os.fsencode(path), None, MS_BIND | MS_REC, None), f"bind {path}")
         os.close(descriptor)

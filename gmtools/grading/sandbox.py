@@ -89,15 +89,21 @@ def _why_not(tier: str) -> str:
 
 
 def _visible() -> list[Path]:
-    """What Python and torch need to see, read-only: the system's libraries, the environment, this package."""
+    """What Python and torch need to see, read-only: libraries and programs of the system and of the
+    environment, and this package.
+
+    Never a whole prefix: a course, its answers and the submissions may lie in ``/usr/src`` or beside ``bin``.
+    """
     system = [
-        Path(p) for p in ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/localtime")
+        Path(p) for p in ("/usr/bin", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/bin", "/lib", "/lib64")
     ]
+    system += [Path("/etc/ld.so.cache"), Path("/etc/localtime"), *Path("/usr/local").glob("cuda*")]
     system.append(Path("/sys/kernel/mm/transparent_hugepage"))  # malloc asks there what a huge page is
-    python = [Path(sys.prefix), Path(sys.base_prefix), Path(os.path.realpath(sys.executable)).parent.parent]
+    prefixes = [Path(sys.prefix), Path(sys.base_prefix), Path(os.path.realpath(sys.executable)).parent.parent]
+    python = [prefix / name for prefix in prefixes for name in ("bin", "lib", "lib64", "pyvenv.cfg")]
     packages = [Path(p) for p in sys.path if p.endswith(("site-packages", "dist-packages"))]
     unique = dict.fromkeys([*system, *python, *packages, Path(gmtools.__file__).parent])
-    return [p for p in unique if p.exists() and p != Path("/")]
+    return [p for p in unique if p.exists()]
 
 
 def _walls(tier: str) -> list[str]:

@@ -323,6 +323,17 @@ def test_answers_and_other_submissions_cannot_be_seen(lab, zygote, tmp_path):
     assert seen.endswith(": [].") or zygote.tier == "plain", seen
 
 
+def test_a_course_below_usr_or_in_pythons_own_folder_cannot_be_seen(lab, zygote):
+    """Of a prefix only its libraries and programs are visible, so that what lies beside them is not."""
+    if zygote.tier == "plain":
+        return
+    for prefix in map(Path, ("/usr", "/usr/local", sys.prefix, sys.base_prefix)):
+        beside = {p.name for p in prefix.iterdir()} - {"bin", "lib", "lib64", "local", "pyvenv.cfg"}
+        beside = {name for name in beside if not name.startswith("cuda")}
+        seen = f"sorted(set(os.listdir({str(prefix)!r})) & {beside!r})"
+        assert beside and message_of(lab, zygote, seen).endswith(": []."), prefix
+
+
 def test_nothing_can_be_written_but_what_goes_with_the_process(lab, zygote):
     if zygote.tier == "plain":
         return  # the tier that protects no file says so in every report
@@ -336,7 +347,7 @@ def test_nothing_can_be_written_but_what_goes_with_the_process(lab, zygote):
     }
     # A course below /tmp stands on mounts of its own in the job's /tmp, which goes with the process.
     own = {p for p in package.parents if p.is_relative_to("/tmp")}
-    own |= {p for p in Path(sys.prefix).parents if p.is_relative_to("/tmp")}
+    own |= {p for p in (Path(sys.prefix), *Path(sys.prefix).parents) if p.is_relative_to("/tmp")}
     attempt = f"[p for p in {sorted(map(str, folders - own))!r} if os.access(p, os.W_OK)]"
     assert message_of(lab, zygote, attempt).endswith(": [].")
     attempt = "[p for p in ('/tmp', '/dev/shm', os.__file__, '/dev/null') if os.access(p, os.W_OK)]"
