@@ -94,11 +94,10 @@ def shared_zygote(tier: str, limits: Limits) -> Zygote:
     return _zygote(tier, limits, threading.get_ident())
 
 
-def grade_one(run: Run, submission: Submission) -> dict[str, Any]:
-    """One submission's result: marks, or the reason why there are none."""
-    torch.set_num_threads(1)  # small tensors: more threads would only wait for each other
+def _without_marks(run: Run, submission: Submission) -> dict[str, Any]:
+    """What a result says of any submission."""
     lab, version = _lab(run.lab)
-    result: dict[str, Any] = {
+    return {
         "id": reader.printable(submission.id),
         "key": submission.key,
         "lab": lab.key,
@@ -111,6 +110,18 @@ def grade_one(run: Run, submission: Submission) -> dict[str, Any]:
         "earned": 0.0,
         "exercises": [],
     }
+
+
+def _for_a_person(run: Run, submission: Submission, reason: str) -> dict[str, Any]:
+    """The result where the grader itself failed; it has no ``sha256``, so that ``--resume`` tries again."""
+    return _without_marks(run, submission) | {"status": "look", "reason": f"{reason}; нужен е преглед."}
+
+
+def grade_one(run: Run, submission: Submission) -> dict[str, Any]:
+    """One submission's result: marks, or the reason why there are none."""
+    torch.set_num_threads(1)  # small tensors: more threads would only wait for each other
+    lab = _lab(run.lab)[0]
+    result = _without_marks(run, submission)
     try:
         data = submission.read()
         result["sha256"] = submission.digest(_trained(lab))
@@ -206,14 +217,21 @@ def grade_all(
     running: dict[Future, Submission] = {}
     failures = []
 
+    def write(submission: Submission, result: dict[str, Any]) -> None:
+        text = json.dumps(result, ensure_ascii=False, indent=1, sort_keys=True)
+        write_atomically(result_path(out, submission), text + "\n")
+
     def keep(finished: Iterable[Future]) -> None:
         for future in finished:
             submission = running.pop(future)
             try:
-                text = json.dumps(future.result(), ensure_ascii=False, indent=1, sort_keys=True)
-                write_atomically(result_path(out, submission), text + "\n")
+                write(submission, future.result())
             except Exception as error:
                 failures.append(f"{reader.printable(submission.id)}: {type(error).__name__}: {error}")
+                reason = (
+                    f"Оценителят спря с грешка ({type(error).__name__})"  # its text may tell of the tests
+                )
+                write(submission, _for_a_person(run, submission, reason))
             done(submission)
 
     for submission in submissions:
