@@ -3,7 +3,9 @@ submission.
 
 ``python -m gmtools.grading.zygote FD TIER`` reads jobs from the socket FD; each comes with two sockets of
 its own: one on which the child answers calls, and one on which this process reports how the child ended.
-When the grader closes that second socket, the child is killed. This process never runs a student's code.
+When the grader closes that second socket, or dies, the child is killed. The grader measures the student's
+time and ends what takes too long; the deadline here, many times that, is only a safety net, since it runs
+through the grader's own work too. This process never runs a student's code.
 """
 
 import contextlib
@@ -26,7 +28,8 @@ from gmtools.grading.lab import StudentError
 from gmtools.grading.worker import LoadedNotebook
 
 FIRST_USER, USERS = 60000, 4000
-EXIT_MEMORY, EXIT_ERROR = 77, 78
+EXIT_MEMORY, EXIT_ERROR, EXIT_UNREADABLE = 77, 78, 79
+SAFETY_NET = 20  # the latest end of a child, in times the student's own seconds
 
 
 def _error_reply(error: StudentError) -> dict:
@@ -162,7 +165,7 @@ class Nursery:
         if pid == 0:
             child(connection, limits, self._tier, FIRST_USER + self._number % USERS)
         connection.close()
-        deadline = time.monotonic() + limits["wall_seconds"]
+        deadline = time.monotonic() + SAFETY_NET * limits["wall_seconds"]
         self._running.append(Running(pid, os.pidfd_open(pid), control, deadline, limits["cpu_seconds"]))
         return True
 
