@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from rich.table import Table
 
 from gmtools.grading import batch, gradescope, handed_in, handout, intake, report, settle, similar
 from gmtools.grading import verify as verification
-from gmtools.grading.lab import load_graded
+from gmtools.grading.lab import Lab, load_graded
 from gmtools.grading.sandbox import TIERS, Zygote, choose_tier
 
 
@@ -63,17 +64,33 @@ def _pool(options: argparse.Namespace, todo: list[intake.Submission]) -> Iterato
         yield client.get_executor()
 
 
+@dataclass(frozen=True)
+class _Terms:
+    """What the reports need beside the results, all of it read and found right before anything starts."""
+
+    submissions: list[intake.Submission]
+    version: str
+    given: set[int]
+    late: settle.Late | None
+    by_hand: settle.Marks
+
+
+def _terms(options: argparse.Namespace, lab: Lab) -> _Terms:
+    every = intake.find(options.submissions)
+    late = settle.Late.parse(options.late_policy) if options.late_policy else None
+    by_hand = settle.read_marks(options.manual, lab.questions) if options.manual else {}
+    settle.check_names(by_hand, every)
+    handed_in.answers_sheet(options.out / "answers.csv")
+    return _Terms(every, batch.lab_hash(options.lab), similar.given(options.lab), late, by_hand)
+
+
 def grade(options: argparse.Namespace) -> int:
     """Grade, report, and return 0 if every submission got a mark or a named reason."""
     console = Console()
     tier = choose_tier(options.tier)
     lab, _ = load_graded(options.lab)  # say what is wrong with the lab before anything starts
-    every = intake.find(options.submissions)
-    chosen = _chosen(options, every)
-    late = settle.Late.parse(options.late_policy) if options.late_policy else None
-    by_hand = settle.read_marks(options.manual, lab.questions) if options.manual else {}
-    settle.check_names(by_hand, every)
-    handed_in.answers_sheet(options.out / "answers.csv")  # what is wrong with it is said before, not after
+    terms = _terms(options, lab)
+    chosen = _chosen(options, terms.submissions)
     run = batch.Run(str(options.lab.resolve()), _recorded_seed(options.out, options), tier)
     if tier == "plain":
         console.print("[bold red]NOT ISOLATED:[/] students' code can read what you can read.")
@@ -83,33 +100,36 @@ def grade(options: argparse.Namespace) -> int:
         begin = time.monotonic()
         failures = batch.grade_all(run, todo, options.out, pool, lambda _: progress.advance(task))
         spent = report.Spent(len(todo), time.monotonic() - begin) if todo else None
-    results = _report(options, every, late, by_hand, spent)
+    results, stale = _report(options.out, terms, spent)
     console.print(_summary(results))
     console.print(
         f"{TIERS[tier]}; seed {run.seed}; {options.out / 'gradebook.csv'}, {options.out / 'index.html'}"
     )
     for failure in failures:
         print(f"the grader failed on {failure}", file=sys.stderr)
-    return 1 if failures or any(r["status"] == "look" for r in results) else 0
+    if stale:
+        print(f"not in the reports, because the lab has changed since: {', '.join(stale)}", file=sys.stderr)
+        print("grade them again: gmtools grade ... --resume", file=sys.stderr)
+    return 1 if failures or stale or any(r["status"] == "look" for r in results) else 0
 
 
-def _report(
-    options: argparse.Namespace,
-    every: list[intake.Submission],
-    late: settle.Late | None,
-    by_hand: settle.Marks,
-    spent: report.Spent | None,
-) -> list[dict[str, Any]]:
-    """Settle and report all that ``--out`` holds; what is kept of each result in memory is small."""
-    summaries, prints = [], {}
-    for result in report.load_results(options.out, every):
+def _report(out: Path, terms: _Terms, spent: report.Spent | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """Settle and report all that ``out`` holds; what is kept of each result in memory is small.
+
+    Results of the lab as it was before an edit are left out: they cannot be compared. Their ids are returned.
+    """
+    summaries, prints, stale = [], {}, []
+    for result in report.load_results(out, terms.submissions):
+        if result["lab_hash"] != terms.version:
+            stale.append(result["id"])
+            continue
         if "fingerprint" in result:
             prints[result["key"]] = array("I", result["fingerprint"])
         summaries.append(report.summary(result))
-    results = settle.settle(summaries, every, late, by_hand)
+    results = settle.settle(summaries, terms.submissions, terms.late, terms.by_hand)
     counted = {r["key"]: prints[r["key"]] for r in results if r["counts"] and r["key"] in prints}
-    report.write_reports(options.out, results, similar.groups(counted, similar.given(options.lab)), spent)
-    return results
+    report.write_reports(out, results, similar.groups(counted, terms.given), spent)
+    return results, stale
 
 
 def _summary(results: list[dict[str, Any]]) -> Table:

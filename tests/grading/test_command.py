@@ -220,6 +220,48 @@ def test_the_overview_warns_of_a_single_one_graded_without_isolation(submissions
     assert sandbox.TIERS["plain"] in overview and sandbox.TIERS[sandbox.choose_tier()] in overview
 
 
+MORE = """
+
+@lab.exercise("more", title="Още", points=10, chapter="3-inference/33-variational-bound").check("", points=10)
+def more(student, generator):
+    student.more()
+"""
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """A copy of the lab, and what adds an exercise to it."""
+    lab = shutil.copytree(LAB.parents[1], tmp_path / "course") / "labs" / "bound"
+
+    def add_an_exercise():
+        with open(lab / "checks.py", "a", encoding="utf-8") as file:
+            file.write(MORE)
+        batch._lab.cache_clear()  # another run is another process
+
+    return lab, add_an_exercise
+
+
+def test_results_of_the_lab_before_an_edit_are_named_and_left_out(edited, submissions, tmp_path, capsys):
+    lab, add_an_exercise = edited
+    for name in ("a", "b"):
+        shutil.copy(submissions / "група 2" / "Мария.ipynb", tmp_path / f"{name}.ipynb")
+    arguments = ["grade", str(lab), str(tmp_path), "--out", str(tmp_path / "out"), "--jobs", "1"]
+    assert cli.main(arguments) == 0
+    add_an_exercise()
+    assert cli.main([*arguments, "--only", "b"]) == 1
+    assert "because the lab has changed since: a\n" in capsys.readouterr().err
+    assert list(rows(tmp_path / "out")) == ["b"] and "more" in rows(tmp_path / "out")["b"]
+    assert "Още" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert cli.main([*arguments, "--resume"]) == 0
+    assert [row["possible"] for row in rows(tmp_path / "out").values()] == ["110", "110"]
+
+
+def test_a_lab_without_its_text_is_refused_before_anything_is_graded(edited, submissions, tmp_path, capsys):
+    (edited[0] / "lab.md").unlink()
+    assert cli.main(["grade", str(edited[0]), str(submissions), "--out", str(tmp_path / "out")]) == 2
+    assert "lab.md" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 def test_what_cannot_start_is_said(tmp_path, capsys):
     assert grade(tmp_path, tmp_path / "out") == 2
     assert cli.main(["grade", str(tmp_path), str(tmp_path)]) == 2
