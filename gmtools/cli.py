@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import secrets
 import sys
 from pathlib import Path
 
@@ -114,8 +113,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 1 something is wrong with the work, 2 it could not
     start."""
     options = parser().parse_args(arguments)
-    if getattr(options, "seed", 0) is None:
-        options.seed = secrets.randbelow(2**31)
     try:
         return options.run(options)
     except Exception as error:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import secrets
 import sys
 import time
 from array import array
@@ -27,14 +28,22 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, console=console)
 
 
-def _recorded_seed(out: Path, options: argparse.Namespace) -> int:
+def _seed(options: argparse.Namespace) -> int:
+    return secrets.randbelow(2**31) if options.seed is None else options.seed
+
+
+def _recorded_seed(options: argparse.Namespace) -> int:
     """The seed of the run that ``--resume`` or ``--only`` continues; recorded in ``run.json``."""
-    record = out / "run.json"
+    record = options.out / "run.json"
     if (options.resume or options.only) and record.is_file():
-        return json.loads(record.read_text(encoding="utf-8"))["seed"]
-    out.mkdir(parents=True, exist_ok=True)
-    batch.write_atomically(record, json.dumps({"seed": options.seed}) + "\n")
-    return options.seed
+        seed = json.loads(record.read_text(encoding="utf-8"))["seed"]
+        if options.seed not in (None, seed):
+            raise ValueError(f"--seed is {options.seed}, but {options.out} is of {seed}: leave it out")
+        return seed
+    seed = _seed(options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    batch.write_atomically(record, json.dumps({"seed": seed}) + "\n")
+    return seed
 
 
 def _chosen(options: argparse.Namespace, every: list[intake.Submission]) -> list[intake.Submission]:
@@ -77,7 +86,7 @@ class _Terms:
 
 def _terms(options: argparse.Namespace, lab: Lab) -> _Terms:
     every = intake.find(options.submissions)
-    late = settle.Late.parse(options.late_policy) if options.late_policy else None
+    late = settle.Late.parse(options.late_policy) if options.late_policy is not None else None
     by_hand = settle.read_marks(options.manual, lab.questions) if options.manual else {}
     settle.check_names(by_hand, every)
     handed_in.answers_sheet(options.out / "answers.csv")
@@ -91,7 +100,7 @@ def grade(options: argparse.Namespace) -> int:
     lab, _ = load_graded(options.lab)  # say what is wrong with the lab before anything starts
     terms = _terms(options, lab)
     chosen = _chosen(options, terms.submissions)
-    run = batch.Run(str(options.lab.resolve()), _recorded_seed(options.out, options), tier)
+    run = batch.Run(str(options.lab.resolve()), _recorded_seed(options), tier)
     if tier == "plain":
         console.print("[bold red]NOT ISOLATED:[/] students' code can read what you can read.")
     todo = [s for s in chosen if not (options.resume and batch.finished(run, options.out, s))]
@@ -155,11 +164,11 @@ def _summary(results: list[dict[str, Any]]) -> Table:
 
 def verify(options: argparse.Namespace) -> int:
     """Print the table of variants and return 0 if each got what it deserves."""
-    console = Console()
+    console, seed = Console(), _seed(options)
     lab, hidden = load_graded(options.lab)
     with Zygote(choose_tier(options.tier)) as zygote:
-        rows = verification.verify(options.lab, zygote, options.seed)
-    table = Table(title=f"{lab.key}, seed {options.seed}")
+        rows = verification.verify(options.lab, zygote, seed)
+    table = Table(title=f"{lab.key}, seed {seed}")
     for name in ("", "kind", "exercise", "variant", "mark", "checks failed"):
         table.add_column(name, justify="right" if name in ("mark", "checks failed") else "left")
     for row in rows:

@@ -262,6 +262,16 @@ def test_a_lab_without_its_text_is_refused_before_anything_is_graded(edited, sub
     assert "lab.md" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
+def test_a_seed_or_a_policy_that_would_be_ignored_is_refused(submissions, graded, capsys):
+    before = content(graded)
+    assert grade(submissions, graded, "--resume", "--seed", "77") == 2
+    assert "--seed is 77" in capsys.readouterr().err
+    assert grade(submissions, graded, "--resume", "--late-policy", "") == 2
+    assert "--late-policy is ''" in capsys.readouterr().err
+    assert grade(submissions, graded, "--resume", "--seed", "5") == 0
+    assert content(graded) == before
+
+
 def test_what_cannot_start_is_said(tmp_path, capsys):
     assert grade(tmp_path, tmp_path / "out") == 2
     assert cli.main(["grade", str(tmp_path), str(tmp_path)]) == 2
