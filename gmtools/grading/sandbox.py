@@ -195,7 +195,7 @@ class Job:
             reason = self._control.recv(256).decode()
         except (OSError, ValueError):
             return "crash"
-        return reason if reason in ("timeout", "memory", "exit") else "crash"
+        return reason if reason in ("timeout", "memory", "exit", "protocol") else "crash"
 
     def close(self) -> None:
         """Kill the child if it is still there."""

@@ -28,12 +28,37 @@ from gmtools.grading.lab import StudentError
 from gmtools.grading.worker import LoadedNotebook
 
 FIRST_USER, USERS = 60000, 4000
-EXIT_MEMORY, EXIT_ERROR, EXIT_UNREADABLE = 77, 78, 79
+EXIT_MEMORY, EXIT_ERROR, EXIT_UNSENDABLE = 77, 78, 79
 SAFETY_NET = 20  # the latest end of a child, in times the student's own seconds
 
 
 def _error_reply(error: StudentError) -> dict:
     return {"error": {"kind": error.kind, "message": error.message, "cell": error.cell, "line": error.line}}
+
+
+class Unsendable(Exception):
+    """A value that is too large, too deep or too long for a frame."""
+
+
+def _refuse_large(value: object) -> None:
+    """Say before it is copied that a value cannot be sent: copying would take the time of a time-out."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    if len(parts) > wire.MAX_JSON // 2:  # each takes a character and a comma
+        raise wire.ProtocolError("too large")
+    if sum(p.numel() * p.element_size() for p in parts if isinstance(p, torch.Tensor)) > wire.MAX_TENSORS:
+        raise wire.ProtocolError("too large")
+
+
+def _answer(outcome: Outcome) -> bytes:
+    try:
+        _refuse_large(outcome.value)
+        return _outcome_frame(outcome)
+    except MemoryError:
+        raise
+    except (
+        Exception
+    ) as error:  # ProtocolError, RecursionError, a number of too many digits, no room for a copy
+        raise Unsendable from error
 
 
 def _outcome_frame(outcome: Outcome) -> bytes:
@@ -68,7 +93,7 @@ def serve(connection: socket.socket) -> None:
         asked = {key: wire.unpack(message[key], tensors, resolve=resolve) for key in ("args", "kwargs")}
         options = {key: message[key] for key in ("name", "seed", "count", "parameters", "of", "keep")}
         try:
-            answer = _outcome_frame(student.perform(Call(**asked, **options)))
+            answer = _answer(student.perform(Call(**asked, **options)))
         except StudentError as error:
             answer = wire.frame(_error_reply(error), {})
         wire.send(connection, answer)
@@ -101,6 +126,8 @@ def child(connection: socket.socket, limits: dict, tier: str, user: int) -> None
         os._exit(0)
     except MemoryError:
         os._exit(EXIT_MEMORY)
+    except Unsendable:
+        os._exit(EXIT_UNSENDABLE)
     except BaseException:
         os._exit(EXIT_ERROR)
     os._exit(0)
@@ -125,7 +152,9 @@ class Running:
     def _reason(self, status: int, cpu_seconds: float) -> str:
         if status == -signal.SIGKILL:  # by us, by the limit on CPU time, or by the kernel for want of memory
             return "timeout" if self.killed or cpu_seconds > self.cpu_seconds - 1 else "memory"
-        return "memory" if status == EXIT_MEMORY else "crash" if status < 0 else "exit"
+        if status < 0:
+            return "crash"
+        return {EXIT_MEMORY: "memory", EXIT_UNSENDABLE: "protocol"}.get(status, "exit")
 
     def bury(self) -> None:
         """Collect the dead child and report how it ended."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gmtools.grading import batch
+from gmtools.grading.lab import StudentGone
 from gmtools.grading.sandbox import Limits, choose_tier
 from gmtools.grading.session import RemoteStudent
 
@@ -32,3 +33,23 @@ def test_the_graders_own_time_is_not_the_students(remote):
     assert student.f() == 1
     time.sleep(3.5)
     assert student.f() == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("torch.zeros(10**8)", "protocol"),
+        ("functools.reduce(lambda x, _: [x], range(3000), [])", "protocol"),
+        ("[0] * 10**7", "protocol"),
+        ("10**5000", "protocol"),
+        ("torch.zeros(1).expand(10**12)", "protocol"),
+        ("exit()", "exit"),
+        ("os.abort()", "crash"),
+        ("[torch.zeros(1).expand(10**12)]", "protocol"),
+    ],
+)
+def test_a_process_that_ends_says_why(remote, value, reason):
+    student = remote(f"import functools, os\ndef f():\n    return {value}")
+    with pytest.raises(StudentGone) as caught:
+        student.f()
+    assert caught.value.reason == reason
