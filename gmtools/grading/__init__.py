@@ -14,6 +14,7 @@ The tier in which strangers' code runs is named in every report. Checks and answ
 protects                                  ``root``               ``user``             ``plain``
 ========================================  =====================  ===================  ==================
 marks (tests, answers, other results)     yes                    yes                  no: files readable
+operation counts, changes in place        no                     no                   no
 other submissions, the grader's files     yes                    yes                  no
 secrets in the environment                yes                    yes                  yes
 network, new processes, other processes   yes                    yes                  by seccomp alone
@@ -22,6 +23,12 @@ memory of all processes and files         with control groups    rarely         
 a user id of its own for each exercise    yes                    no: one, powerless   no: yours
 starts without root                       no                     yes                  yes
 ========================================  =====================  ===================  ==================
+
+Values and gradients are compared outside, with what a student's code cannot reach. How many operations a call
+took and which arguments it changed in place (``expect_no_loop``, ``expect_unchanged``) can only be seen where
+that code runs: its process reports them, and code written to attack this grader can forge them. Let such a
+check of style carry a few points at most. Of the folders of Python and of the system the isolated tiers show
+libraries and programs (``bin``, ``lib``, ``site-packages``): keep no lab and no submission inside these.
 
 A control group needs the right to make one (root, a container, systemd's delegation); reports say whether
 there was one. None of the tiers protects against a hole in the Linux kernel;

@@ -22,6 +22,9 @@ class Outcome:
     operations: how many tensor operations it took (None unless asked for).
     parameters: the same gradients for the parameters of the module that was called, or else of the first
         module among the arguments, by name (None unless asked for).
+
+    ``changed`` and ``operations`` are what the student's process says, and cannot be verified outside it (a
+    copy of all inputs would have to come back with every answer): enough for style, not for a grade.
     """
 
     value: Any
