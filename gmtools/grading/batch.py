@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import (
     FIRST_COMPLETED,
+    BrokenExecutor,
     Executor,
     Future,
     ProcessPoolExecutor,
@@ -30,6 +31,7 @@ from gmtools.grading.sandbox import Limits, Zygote, memory_limit
 from gmtools.grading.session import RemoteStudent
 
 Weights = Callable[[str], dict[str, torch.Tensor]]
+KILLED = "Процесът на оценителя беше убит, докато оценяваше само тази работа"
 AHEAD = 64  # submissions handed out at a time: memory does not grow with the batch
 
 
@@ -110,6 +112,10 @@ def _without_marks(run: Run, submission: Submission) -> dict[str, Any]:
         "earned": 0.0,
         "exercises": [],
     }
+
+
+def _stopped(error: Exception) -> str:
+    return f"Оценителят спря с грешка ({type(error).__name__})"  # the error's text may tell of the tests
 
 
 def _for_a_person(run: Run, submission: Submission, reason: str) -> dict[str, Any]:
@@ -193,16 +199,36 @@ def _end_with_the_grader() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def executor(jobs: int) -> Executor:
-    """Processes on this machine, each with a sandbox of its own; this process if one is enough.
+class Processes(Executor):
+    """Processes on this machine, each with a sandbox of its own, started anew after one of them was killed.
 
     They are forked from one that has imported torch and started no thread.
     """
-    if jobs == 1:
-        return Here()
-    context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_the_grader)
+
+    def __init__(self, jobs: int):
+        self._jobs = jobs
+        self._pool = self._start()
+
+    def _start(self) -> ProcessPoolExecutor:
+        context = get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+        return ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_end_with_the_grader)
+
+    def submit(self, function: Callable, /, *args: Any, **kwargs: Any) -> Future:
+        try:
+            return self._pool.submit(function, *args, **kwargs)
+        except BrokenExecutor:
+            self._pool.shutdown()
+            self._pool = self._start()
+            return self._pool.submit(function, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def executor(jobs: int) -> Executor:
+    """``Processes``; this process if one is enough."""
+    return Here() if jobs == 1 else Processes(jobs)
 
 
 def grade_all(
@@ -215,27 +241,32 @@ def grade_all(
     """
     (out / "results").mkdir(parents=True, exist_ok=True)
     running: dict[Future, Submission] = {}
+    suspects: list[Submission] = []  # a process was killed with these in its pool; each is tried again alone
     failures = []
 
     def write(submission: Submission, result: dict[str, Any]) -> None:
         text = json.dumps(result, ensure_ascii=False, indent=1, sort_keys=True)
         write_atomically(result_path(out, submission), text + "\n")
 
-    def keep(finished: Iterable[Future]) -> None:
+    def keep(finished: Iterable[Future], alone: bool = False) -> None:
         for future in finished:
             submission = running.pop(future)
             try:
                 write(submission, future.result())
             except Exception as error:
+                killed = isinstance(error, BrokenExecutor)
+                if killed and not alone:
+                    suspects.append(submission)
+                    continue
                 failures.append(f"{reader.printable(submission.id)}: {type(error).__name__}: {error}")
-                reason = (
-                    f"Оценителят спря с грешка ({type(error).__name__})"  # its text may tell of the tests
-                )
-                write(submission, _for_a_person(run, submission, reason))
+                write(submission, _for_a_person(run, submission, KILLED if killed else _stopped(error)))
             done(submission)
 
     for submission in submissions:
         running[pool.submit(grade_one, run, submission)] = submission
         keep(wait(running, None if len(running) >= AHEAD else 0, FIRST_COMPLETED).done)
     keep(as_completed(list(running)))
+    for submission in suspects:
+        running[pool.submit(grade_one, run, submission)] = submission
+        keep(as_completed(list(running)), alone=True)
     return failures

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from gmtools import cli
-from gmtools.grading import batch, solve
+from gmtools.grading import batch, intake, solve
 from gmtools.grading.reader import notebook_of
 
 LAB = Path(__file__).parent / "course" / "labs" / "bound"
@@ -60,3 +62,28 @@ def test_where_the_grader_fails_a_person_is_to_look(
     assert found["a"]["reason"] in (out / "index.html").read_text(encoding="utf-8")
     assert grade(submissions, out, "--resume") == 0
     assert rows(out)["a"]["status"] == "graded"
+
+
+def in_a_pool(run, submission):
+    """Stands in for ``grade_one``; a process of the pool is killed once or always."""
+    once = Path(run.lab) / "killed once"
+    if submission.id == "always" or (submission.id == "once" and not once.exists()):
+        once.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"id": submission.id}
+
+
+@pytest.mark.parametrize(("killer", "looked_at"), [("always", ["always"]), ("once", [])])
+def test_a_killed_process_costs_nobody_else(tmp_path, monkeypatch, killer, looked_at):
+    names = [f"s{i}" for i in range(100)]
+    names[3:3] = [killer]
+    submissions = [intake.Submission(name, "") for name in names]
+    monkeypatch.setattr(batch, "grade_one", in_a_pool)
+    monkeypatch.setattr(batch, "_without_marks", lambda run, submission: {"id": submission.id})
+    run, done = batch.Run(str(tmp_path), 0, "plain"), []
+    with batch.executor(2) as pool:
+        failures = batch.grade_all(run, submissions, tmp_path, pool, done.append)
+    results = [json.loads(batch.result_path(tmp_path, s).read_text()) for s in submissions]
+    assert [r["id"] for r in results] == names and sorted(s.id for s in done) == sorted(names)
+    assert [(r["id"], r["status"]) for r in results if "status" in r] == [(n, "look") for n in looked_at]
+    assert [failure.split(":")[0] for failure in failures] == looked_at
