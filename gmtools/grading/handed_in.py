@@ -6,11 +6,13 @@ Weights are numbers: they are read here, outside the sandbox, and checks rebuild
 (rebuild.py), so no figure that a student reports is ever believed.
 """
 
+import ast
 import csv
 import io
 import re
+import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,8 @@ MAX_TENSORS = 256
 MAX_ANSWER = 20_000
 SHEET = ("id", "question", "points", "possible", "answer")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-# A text that is assigned to a name at the beginning of a line. Nothing is parsed or run.
+MAX_PARSED = 4 * MAX_ANSWER
+# A text that is assigned to a name at the beginning of a line: for cells that are no Python.
 ANSWER = re.compile(r"^(?P<name>[^\W\d]\w*)\s*=\s*(?P<q>\"\"\"|'''|\"|')(?P<text>.*?)(?P=q)", re.M | re.S)
 
 
@@ -94,6 +97,36 @@ def write_zip(path: Path, notebook: str, weights: dict[str, dict[str, Tensor]]) 
             archive.writestr(weights_name(inside, exercise), to_bytes(state))
 
 
+def _is_text(value: ast.AST) -> bool:
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
+
+
+def _text(value: ast.expr, source: str) -> str | None:
+    """The text that an expression is; where it puts texts together, the code for it, as written."""
+    if _is_text(value):
+        return value.value
+    return ast.get_source_segment(source, value) if any(map(_is_text, ast.walk(value))) else None
+
+
+def _assigned(source: str) -> Iterator[tuple[str, str]]:
+    """Names and the texts that a cell assigns to them, as Python reads it; nothing is run."""
+    try:
+        if len(source) > MAX_PARSED:
+            raise ValueError("too long to parse")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an escape in a text, for example
+            body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        yield from ((match["name"], match["text"]) for match in ANSWER.finditer(source))
+        return
+    for line in body:
+        if isinstance(line, ast.Assign | ast.AnnAssign) and line.value is not None:
+            targets = line.targets if isinstance(line, ast.Assign) else [line.target]
+            text = _text(line.value, source)
+            if text is not None:
+                yield from ((target.id, text) for target in targets if isinstance(target, ast.Name))
+
+
 def answers(cells: list[str], questions: list[str]) -> dict[str, str]:
     """The text last assigned to each question's name, stripped and capped; empty where there is none.
 
@@ -102,9 +135,12 @@ def answers(cells: list[str], questions: list[str]) -> dict[str, str]:
     """
     found = dict.fromkeys(questions, "")
     for source in cells:
-        for match in ANSWER.finditer(source):
-            if match["name"] in found:
-                found[match["name"]] = match["text"].strip()[:MAX_ANSWER]
+        if not any(name in source for name in questions):
+            continue
+        for name, text in _assigned(source):
+            if name in found:
+                storable = text.encode("utf-8", "replace").decode("utf-8")  # no half of a character pair
+                found[name] = storable.strip()[:MAX_ANSWER]
     return found
 
 

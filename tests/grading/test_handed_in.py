@@ -103,6 +103,34 @@ def test_other_weights_are_other_work(tmp_path):
     assert len(digests) == 2
 
 
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (r'answer_1 = "Казва \"да\", защото"', 'Казва "да", защото'),
+        ('answer_1 = ("едно"\n    "две")', "еднодве"),
+        (r'answer_1 = r"$\log p$"', r"$\log p$"),
+        (r'answer_1 = "$\log p$"', r"$\log p$"),
+        ('answer_1: str = "да"; answer_2 = "не"', "да"),
+        ("x = answer_1 = 'да'", "да"),
+        ('answer_1 = "първо"\nanswer_1 = "второ"', "второ"),
+        ('answer_1 = "първо"\nanswer_1 = ""', ""),
+        ('answer_1 = """\n  Защото.\n""".strip()', '"""\n  Защото.\n""".strip()'),
+        ('answer_1 = "едно " + "две"', '"едно " + "две"'),
+        ('answer_1 = "да"\nanswer_1 = len(answer_1)', "да"),
+        ('%matplotlib inline\nanswer_1 = "да"', "да"),
+        ("note = '''\nanswer_1 = \"не\"\n'''", ""),
+        ('answer_1 = "\\ud800 да"', "? да"),
+        ('answer_1 = "да"\n' + "x = " + "(" * 5000, "да"),
+        ('answer_1 = "да"\nx = ' + "-" * 50_000 + "1", "да"),
+        ('answer_1 = "да"\nx = ' + "1+" * 30_000 + "1", "да"),
+        ('answer_1 = "да"\n' + "#" * 100_000, "да"),
+        ('answer_1 = "да"\0', "да"),
+    ],
+)
+def test_the_lecturer_reads_what_the_student_wrote(cell, text):
+    assert handed_in.answers([cell], ["answer_1"]) == {"answer_1": text}
+
+
 def answered(name, answer="Защото."):
     question = {"name": "answer_1", "title": "Защо?", "points": 5.0, "answer": answer}
     return {"id": name, "questions": [question]}
