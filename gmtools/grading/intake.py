@@ -97,6 +97,11 @@ def _is_notebook(name: str) -> bool:
     return name.lower().endswith(".ipynb") and not name.startswith("._")  # macOS leaves those
 
 
+def _is_wanted(found: Submission) -> bool:
+    """Whether this is a notebook, or the problem of a whole archive, which has a name without an ending."""
+    return _is_notebook(found.id.split("/")[-1]) or bool(found.problem and not found.member)
+
+
 def _name(member: zipfile.ZipInfo) -> str:
     """The member's name; archives made by Windows do not say that it is in UTF-8 or Cyrillic."""
     if member.flag_bits & 0x800:
@@ -157,6 +162,13 @@ def _in_download(path: Path) -> Iterator[Submission]:
             yield found
 
 
+def _or_none(found: Iterable[Submission], whole: Submission) -> list[Submission]:
+    """The files of a student's zip, and that it is without a notebook if it is."""
+    files = list(found)
+    anything = any(_is_wanted(s) for s in files)
+    return files if anything else [*files, replace(whole, problem=NO_NOTEBOOK)]
+
+
 def _in_students_zip(found: Submission) -> Iterator[Submission]:
     whole = replace(found, id=found.id[: -len(".zip")], member="")
     try:
@@ -166,7 +178,7 @@ def _in_students_zip(found: Submission) -> Iterator[Submission]:
     if whole.problem:
         yield whole
         return
-    for inside in _members(io.BytesIO(data), whole, f"{whole.id}/"):
+    for inside in _or_none(_members(io.BytesIO(data), whole, f"{whole.id}/"), whole):
         if inside.member:
             inside = replace(inside, member=found.member, inner=inside.member, modified=found.modified)
         yield _alone(inside)
@@ -184,7 +196,8 @@ def _in_folder(path: Path) -> Iterator[Submission]:
             relative = place.relative_to(path).as_posix()
             if name.lower().endswith(".zip"):
                 handed = place.lstat().st_mtime  # the times inside are the student's to choose
-                for found in _in_zip(place, f"{relative[:-4]}/"):
+                whole = Submission(relative[:-4], str(place))
+                for found in _or_none(_in_zip(place, f"{whole.id}/"), whole):
                     yield _alone(replace(found, modified=handed))
             else:
                 yield Submission(relative, str(place), modified=place.lstat().st_mtime)
@@ -226,8 +239,8 @@ def find(path: Path) -> list[Submission]:
     if path.is_file() and path.suffix.lower() != ".zip":
         return [_without_ending(Submission(path.name, str(path), modified=path.stat().st_mtime))]
     everything = [_owned(s) for s in (_in_download(path) if path.is_file() else _in_folder(path))]
-    # a problem of an archive as a whole has no notebook's name, but a name without an ending
-    wanted = [s for s in everything if _is_notebook(s.id.split("/")[-1]) or (s.problem and not s.member)]
+    # in Moodle's download it is not each zip that needs a notebook, but each participant
+    wanted = [s for s in everything if _is_wanted(s) and not (s.moodle and s.problem == NO_NOTEBOOK)]
     idle = {s.student for s in everything} - {s.student for s in wanted} - {""}
     wanted += [
         Submission(student, str(path), student=student, problem=NO_NOTEBOOK, moodle=True) for student in idle

@@ -47,6 +47,20 @@ def test_a_zip_in_a_folder_is_looked_into(tmp_path):
     assert [s.id for s in intake.find(tmp_path)] == ["Мария/задание/lab"]
 
 
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_students_zip_without_a_notebook_is_named(tmp_path, zipped):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "Ива.ipynb").write_bytes(NOTEBOOK)
+    (folder / "Мария.zip").write_bytes(_zip_of(tmp_path, NOTEBOOK, "lab.py"))
+    place = folder
+    if zipped:
+        place = archive(tmp_path / "all.zip", [(p.name, p.read_bytes()) for p in folder.iterdir()])
+    found = intake.find(place)
+    assert problems(found) == {"Ива": "", "Мария": intake.NO_NOTEBOOK}
+    assert [s.student for s in found] == ["Ива", "Мария"] and found[1].modified
+
+
 def test_hidden_folders_of_archives_are_passed_over(tmp_path):
     """Jupyter's checkpoints hold an old copy of the work, macOS's folder no work at all."""
     hidden = [".ipynb_checkpoints/x-checkpoint.ipynb", "a/.ipynb_checkpoints/x.ipynb", "__MACOSX/a/x.ipynb"]
