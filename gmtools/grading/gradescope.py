@@ -4,6 +4,7 @@ the one submission there and writes ``results.json``."""
 import argparse
 import json
 import secrets
+import traceback
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -76,13 +77,20 @@ def export(folder: Path, out: Path | None = None, tier: str | None = None) -> Pa
     return out
 
 
+def _not_graded(why: str) -> dict[str, Any]:
+    return {"score": 0, "output": f"Работата не е оценена: {why}", "output_format": "text", "tests": []}
+
+
 def _grade(lab: Path, folder: Path, tier: str | None) -> dict[str, Any]:
     try:
         run = batch.Run(str(lab.resolve()), secrets.randbelow(2**31), choose_tier(tier))
         found = [batch.grade_one(run, submission) for submission in intake.find(folder)]
         return results_json(max(found, key=lambda r: r["earned"]))
     except (FileNotFoundError, NoSandbox) as error:
-        return {"score": 0, "output": f"Работата не е оценена: {error}", "output_format": "text", "tests": []}
+        return _not_graded(str(error))
+    except Exception:
+        traceback.print_exc()  # there, for the lecturer alone: it may quote a hidden check
+        return _not_graded("грешка в оценителя. Обърнете се към преподавателя.")
 
 
 def main(arguments: list[str] | None = None) -> None:

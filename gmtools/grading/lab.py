@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 
@@ -214,12 +215,23 @@ def load_module(path: Path) -> ModuleType:
     return module
 
 
+def _defined(path: Path, name: str) -> Any:
+    """What the module at ``path`` defines as ``name``; ValueError that names the file if it does not."""
+    try:
+        module = load_module(path)
+    except Exception as error:
+        raise ValueError(f"{path} does not run: {type(error).__name__}: {error}") from error
+    if not hasattr(module, name):
+        raise ValueError(f"{path} does not define {name!r}")
+    return getattr(module, name)
+
+
 def load_public(folder: Path) -> Lab:
     """The lab with its public checks alone, as students have it."""
     path = Path(folder) / "checks.py"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no lab: {path} does not exist")
-    return load_module(path).lab
+    return _defined(path, "lab")
 
 
 def solutions_folder(folder: Path) -> Path:
@@ -239,7 +251,13 @@ def load_graded(folder: Path) -> tuple[Lab, Hidden]:
     path = solutions_folder(folder) / "hidden"
     if not hidden_files(folder):
         raise FileNotFoundError(f"no hidden checks for {lab.key}: {path} does not exist")
-    hidden = load_module(path).hidden
+    hidden = _defined(path, "hidden")
+    about = [name for name, _ in hidden.checks]
+    about += [entry.exercise for entry in (*hidden.mutants, *hidden.metrics, *hidden.alternatives)]
+    if unknown := [name for name in about if name not in lab.exercises]:
+        raise ValueError(
+            f"{path} is about {unknown[0]!r}, no exercise of {lab.key}: {', '.join(lab.exercises)}"
+        )
     for name, check in hidden.checks:
         lab.exercises[name].checks.append(check)
     for exercise in lab.exercises.values():

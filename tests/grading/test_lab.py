@@ -1,10 +1,13 @@
 """How a lab's files are read: the hidden part is a package, and a mark depends on every file of it."""
 
+import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from gmtools.grading import gradescope
 from gmtools.grading.batch import lab_hash
 from gmtools.grading.lab import hidden_files, load_graded, load_module, solutions_folder
 
@@ -67,3 +70,31 @@ def test_a_module_is_run_each_time_it_is_loaded(tmp_path):
     path.write_text("found = []\n")
     first, second = load_module(path), load_module(path)
     assert first is not second and first.found is not second.found
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("checks.py", "lab = (", "checks.py does not run: SyntaxError: .*line 1"),
+        ("checks.py", "import no_such_module", "checks.py does not run: ModuleNotFoundError"),
+        ("checks.py", "", "checks.py does not define 'lab'"),
+        ("hidden/__init__.py", "", "hidden does not define 'hidden'"),
+        ("hidden/affine.py", PART.format(name="Afine", title="е", points=0), "hidden is about 'Afine'"),
+        (
+            "hidden/affine.py",
+            "from .common import hidden\nhidden.mistakes('ascent', ('', 'a', 'b'))",
+            "hidden is about 'ascent', no exercise of parts: Affine, ",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_lab_is_said_by_file_and_name(lab, tmp_path, capsys, file, text, said):
+    """On the command line, and for a student of Gradescope without what is hidden: there is a result."""
+    place = solutions_folder(lab) if file.startswith("hidden") else lab
+    (place / file).write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=said):
+        load_graded(lab)
+    (tmp_path / "a.ipynb").write_text("{}")
+    gradescope.main([str(lab), str(tmp_path), str(tmp_path / "results.json")])
+    result = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert result["score"] == 0 and "грешка в оценителя" in result["output"]
+    assert re.search(said, capsys.readouterr().err)
