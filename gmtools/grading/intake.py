@@ -35,15 +35,15 @@ NO_NOTEBOOK = "Няма предадена тетрадка (.ipynb)."
 class Submission:
     """One notebook to grade, or why there is none.
 
-    ``id`` is its path within the folder or archive, without the ending; ``member`` its name within the zip
-    ``path``, or the name there of the zip in which it is called ``inner``; ``student`` whose it is;
+    ``id`` is its path within the folder or archive, without the ending; ``member`` what it is within the zip
+    ``path``, or there the zip in which it is ``inner``; ``student`` whose it is;
     ``modified`` when it was handed in (seconds since 1970).
     """
 
     id: str
     path: str
-    member: str = ""
-    inner: str = ""
+    member: zipfile.ZipInfo | None = None  # not its name: an archive may hold one twice
+    inner: zipfile.ZipInfo | None = None
     student: str = ""
     modified: float = 0.0
     problem: str = ""
@@ -79,18 +79,19 @@ class Submission:
         """The notebook's bytes; raises ``Unreadable``."""
         if self.problem:
             raise reader.Unreadable(self.problem)
-        return self._load(self._name)
+        return self._load(self.inner or self.member or self.path)
 
     @property
     def _name(self) -> str:
-        return self.inner or self.member or self.path
+        place = self.inner or self.member
+        return place.filename if place else self.path
 
     def _archive(self) -> str | io.BytesIO:
         return io.BytesIO(reader.read_member(self.path, self.member)) if self.inner else self.path
 
-    def _load(self, name: str) -> bytes:
+    def _load(self, file: str | zipfile.ZipInfo) -> bytes:
         """A file of the folder or archive that holds the notebook."""
-        return reader.read_member(self._archive(), name) if self.member else reader.read_bytes(Path(name))
+        return reader.read_member(self._archive(), file) if self.member else reader.read_bytes(Path(file))
 
 
 def _is_notebook(name: str) -> bool:
@@ -150,7 +151,7 @@ def _members(archive: str | io.BytesIO, whole: Submission, prefix: str) -> Itera
         except ValueError:  # the 0th of month 0
             modified = 0.0
         problem = _problem(member, name)
-        yield Submission(prefix + shown, whole.path, member.filename, "", "", modified, problem)
+        yield Submission(prefix + shown, whole.path, member, None, "", modified, problem)
 
 
 def _in_download(path: Path) -> Iterator[Submission]:
@@ -170,7 +171,7 @@ def _or_none(found: Iterable[Submission], whole: Submission) -> list[Submission]
 
 
 def _in_students_zip(found: Submission) -> Iterator[Submission]:
-    whole = replace(found, id=found.id[: -len(".zip")], member="")
+    whole = replace(found, id=found.id[: -len(".zip")], member=None)
     try:
         data = b"" if found.problem else reader.read_member(found.path, found.member)
     except reader.Unreadable as refusal:
@@ -251,10 +252,14 @@ def find(path: Path) -> list[Submission]:
 
 
 def _distinct(found: list[Submission]) -> list[Submission]:
-    """An archive may hold a name twice: the second becomes ``name #2``."""
+    """An archive may hold a name twice: the second becomes ``name #2`` (or the next that nobody has)."""
+    names = {s.id for s in found}
     taken: dict[str, int] = {}
     distinct = []
     for submission in found:
-        taken[submission.id] = number = taken.get(submission.id, 0) + 1
+        number = taken.get(submission.id, 0) + 1
+        while number > 1 and f"{submission.id} #{number}" in names:
+            number += 1
+        taken[submission.id] = number
         distinct.append(replace(submission, id=f"{submission.id} #{number}") if number > 1 else submission)
     return distinct

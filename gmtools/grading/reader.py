@@ -47,7 +47,7 @@ def read_bytes(path: Path) -> bytes:
         os.close(descriptor)
 
 
-def read_member(archive: str | BinaryIO, name: str) -> bytes:
+def read_member(archive: str | BinaryIO, name: str | zipfile.ZipInfo) -> bytes:
     """The bytes of a member of a zip: never more than a notebook has, whatever its header promises."""
     try:
         with zipfile.ZipFile(archive) as opened, opened.open(name) as file:

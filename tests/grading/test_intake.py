@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import stat
 import zipfile
 
@@ -216,9 +217,20 @@ def test_too_many_members_and_a_broken_archive_are_named(tmp_path, monkeypatch):
 
 def test_names_that_stand_twice_stay_apart(tmp_path):
     with pytest.warns(UserWarning, match="Duplicate name"):
-        path = archive(tmp_path / "a.zip", [("a.ipynb", NOTEBOOK), ("a.ipynb", NOTEBOOK)])
-    found = intake.find(path)
-    assert [s.id for s in found] == ["a", "a #2"] and len({s.key for s in found}) == 2
+        path = archive(tmp_path / "a.zip", [("a.ipynb", b"first"), ("a.ipynb", b"second")])
+    found = [pickle.loads(pickle.dumps(s)) for s in intake.find(path)]  # as a process of the pool gets them
+    assert [(s.id, s.read()) for s in found] == [("a", b"first"), ("a #2", b"second")]
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        name = "Ива_1_assignsubmission_file_/a.zip"
+        path = archive(tmp_path / "b.zip", [(name, _zip_of(tmp_path, data)) for data in (b"1", b"2")])
+    assert [s.read() for s in intake.find(path)] == [b"1", b"2"]
+
+
+def test_a_number_given_to_a_second_name_is_not_another_name(tmp_path):
+    for name in ("a", "a #2"):
+        (tmp_path / f"{name}.ipynb").write_bytes(NOTEBOOK)
+    archive(tmp_path / "a.zip", [("a.ipynb", NOTEBOOK)])
+    assert sorted(s.id for s in intake.find(tmp_path)) == ["a", "a #2", "a #3"]
 
 
 def test_windows_names_in_cyrillic_are_read(tmp_path):
