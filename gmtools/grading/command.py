@@ -67,7 +67,10 @@ def _pool(options: argparse.Namespace, todo: list[intake.Submission]) -> Iterato
     address = options.executor.removeprefix("dask://")
     if address == options.executor:
         raise ValueError(f"--executor is {options.executor!r}, expected dask://host:port")
-    from distributed import Client
+    try:
+        from distributed import Client
+    except ModuleNotFoundError as error:
+        raise ValueError(f"--executor needs {error.name}: pip install 'gmtools[cluster]'") from None
 
     with Client(address) as client:
         yield client.get_executor()

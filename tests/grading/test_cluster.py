@@ -1,6 +1,7 @@
 """The same marks from a dask cluster of two local workers as from this process."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,11 @@ def test_another_kind_of_executor_is_refused(tmp_path, capsys):
     arguments = ["grade", str(LAB), str(tmp_path), "--out", str(tmp_path / "out"), "--executor", "ray://x"]
     assert cli.main(arguments) == 2
     assert "expected dask://host:port" in capsys.readouterr().err
+
+
+def test_without_distributed_the_extra_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    (tmp_path / "a.ipynb").write_text("{}")
+    arguments = ["grade", str(LAB), str(tmp_path), "--out", str(tmp_path / "out"), "--executor", "dask://x:1"]
+    assert cli.main(arguments) == 2
+    assert "pip install 'gmtools[cluster]'" in capsys.readouterr().err
