@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 MAX_BYTES = 128 * 2**20
 MAX_CODE = 2 * 2**20
+MAX_VALUES = 2_000_000  # lists and dictionaries: each takes some 250 bytes of memory, for two in the file
 
 
 TOO_LARGE = f"Файлът е по-голям от {MAX_BYTES // 2**20} MB; изчистете изходите на клетките."
@@ -92,6 +93,8 @@ def code_cells(data: bytes) -> list[str]:
     >>> code_cells(b'{"cells": [{"cell_type": "code", "source": ["x = 1"]}, {"cell_type": "markdown"}]}')
     ['x = 1']
     """
+    if data.count(b"{") + data.count(b"[") > MAX_VALUES:
+        raise Unreadable("Тетрадката е твърде сложна (милиони списъци); изчистете изходите на клетките.")
     try:
         notebook = json.loads(_text(data))
     except (ValueError, RecursionError):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gmtools.grading import reader
 from gmtools.grading.reader import Unreadable, code_cells, file_key, notebook_of, printable, read_bytes
 
 FUZZ = int(os.environ.get("GMTOOLS_FUZZ", "300"))  # cases of each test; ``make fuzz``: 10 000
@@ -53,6 +54,19 @@ def test_a_lone_surrogate_costs_one_character():
 def test_outputs_of_fifty_megabytes_are_ignored():
     notebook = notebook_of(CELLS)
     notebook["cells"][0]["outputs"] = [{"output_type": "stream", "text": "x" * 50 * 2**20}]
+    assert code_cells(json.dumps(notebook).encode()) == CELLS
+
+
+@pytest.mark.parametrize("unit", [b'{"":0},', b"[],", b"[{},0],"])
+def test_a_file_that_would_fill_the_memory_is_refused_before_it_is_parsed(monkeypatch, unit):
+    monkeypatch.setattr(reader.json, "loads", None)
+    with pytest.raises(Unreadable, match="сложна"):
+        code_cells(b'{"cells": [' + unit * 2_000_000 + b"0]}")
+
+
+def test_a_figure_of_a_hundred_thousand_points_is_not_too_much():
+    notebook = notebook_of(CELLS)
+    notebook["cells"][0]["outputs"] = [{"data": {"application/json": [[0.5, {"x": 1}]] * 100_000}}]
     assert code_cells(json.dumps(notebook).encode()) == CELLS
 
 
