@@ -20,7 +20,7 @@ from torch import Tensor
 from gmtools.grading import handed_in, reader
 
 MAX_MEMBERS = 50_000
-MOODLE = re.compile(r"(?P<student>.+_\d+)_assignsubmission_(?:file|onlinetext)_?")
+MOODLE = re.compile(r"(?P<student>.+?_\d+)_assignsubmission_(?:file|onlinetext)_?")
 COPY = re.compile(r"\s*\(\d+\)$")  # what browsers and file managers append to a second file
 HIDDEN = re.compile(r"(^|/)(?:__MACOSX|\.(?!\.?/)[^/]*)/.*", re.DOTALL)  # Jupyter's checkpoints are no work
 LINK = "Символна връзка в архив не се чете."
@@ -212,14 +212,14 @@ def _alone(found: Submission) -> Submission:
 
 
 def _owned(found: Submission) -> Submission:
-    """With the name of the student, which in Moodle's download is the folder's."""
+    """With the name of the student, with which in Moodle's download the folder's name begins, or the file's
+    (without "download in folders")."""
     parts = found.id.split("/")
-    for i, part in enumerate(parts[:-1]):
-        if match := MOODLE.fullmatch(part):
-            rest = parts[i + 1 :]
-            return replace(
-                found, id="/".join([match["student"], *rest]), student=match["student"], moodle=True
-            )
+    for i, part in enumerate(parts):
+        if match := MOODLE.match(part):
+            student = match["student"]
+            rest = [p for p in (part[match.end() :], *parts[i + 1 :]) if p]
+            return replace(found, id="/".join([student, *rest]), student=student, moodle=True)
     return found
 
 

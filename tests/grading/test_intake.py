@@ -107,6 +107,25 @@ def test_moodles_download(tmp_path, zipped):
     assert problems(found)["Мария Стоянова-Ив_777"] == intake.NO_NOTEBOOK
 
 
+@pytest.mark.parametrize("zipped", [False, True])
+def test_moodles_download_without_folders(tmp_path, zipped):
+    """Nobody's zip can name another as its owner."""
+    forged = _zip_of(tmp_path, NOTEBOOK, "Мария_7_assignsubmission_file_/lab.ipynb")
+    names = {
+        "Иван Петров_12345_assignsubmission_file_lab.ipynb": NOTEBOOK,
+        "Мария_7_assignsubmission_file_report.pdf": b"%PDF",
+        "Ян_8_assignsubmission_file_lab.zip": forged,
+    }
+    place = tmp_path / "download"
+    place.mkdir()
+    for name, data in names.items():
+        (place / name).write_bytes(data)
+    found = intake.find(archive(tmp_path / "all.zip", names.items()) if zipped else place)
+    owners = {(s.student, s.problem) for s in found}
+    assert owners == {("Иван Петров_12345", ""), ("Мария_7", intake.NO_NOTEBOOK), ("Ян_8", "")}
+    assert found[0].id == "Иван Петров_12345/lab" and all(s.moodle for s in found)
+
+
 def test_students_zips_in_moodles_download(tmp_path):
     """Labs with trained weights are handed in as zips, and Moodle packs those into one more."""
     pickled = b"weights"
