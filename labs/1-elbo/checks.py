@@ -434,8 +434,8 @@ def held_out_bound(weights: dict, part, generator, count: int = 200) -> float:
 @trained.check(
     "моделът е по-добър от независими пиксели",
     points=4,
-    hint="Моделът, който помни само колко често всеки пиксел е единица, достига −25,1 ната. Спада ли загубата "
-    "по време на обучението? Стига ли градиентът и до двете мрежи?",
+    hint="Моделът, който помни само колко често всеки пиксел е единица, достига −25,1 ната. Спада ли "
+    "загубата по време на обучението? Стига ли градиентът и до двете мрежи?",
 )
 def beats_independent_pixels(student, generator):
     expect_bound(held_out_bound(student.weights("vae"), digits().validation, generator), -25.0)

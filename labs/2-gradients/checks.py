@@ -419,8 +419,8 @@ def held_out_bound(weights: dict, part, generator, count: int = 10) -> float:
 @trained.check(
     "моделът е по-добър от независими пиксели",
     points=2,
-    hint="Моделът, който помни само колко често всеки пиксел е единица, достига −25,1 ната. Спада ли загубата? "
-    "Стига ли градиентът и до енкодера?",
+    hint="Моделът, който помни само колко често всеки пиксел е единица, достига −25,1 ната. Спада ли "
+    "загубата? Стига ли градиентът и до енкодера?",
 )
 def beats_independent_pixels(student, generator):
     expect_bound(held_out_bound(student.weights("vae"), digits().validation, generator), -25.0)

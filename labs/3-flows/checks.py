@@ -193,7 +193,8 @@ def moves_the_second_half(student, generator):
 @coupling.check(
     "ladj е логаритъмът от якобиана на собственото ви x",
     points=2,
-    hint="Матрицата на Якоби е триъгълна: логаритъмът от детерминантата ѝ е сумата на s по преместените координати.",
+    hint="Матрицата на Якоби е триъгълна: логаритъмът от детерминантата ѝ е сумата на s "
+    "по преместените координати.",
 )
 def coupling_log_det(student, generator):
     net, z = random_net(generator, 6), torch.randn(5, 6, generator=generator, **DOUBLE)

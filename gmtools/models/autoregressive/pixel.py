@@ -51,7 +51,8 @@ class PixelAutoregressive(nn.Module):
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The exact log-probability of images ``(N, C, H, W)``, shape ``(N,)``, in nats; one pass."""
-        x = x.to(next(self.parameters()).dtype)  # it may come as truth values
+        if not x.is_floating_point():  # truth values
+            x = x.to(next((p.dtype for p in self.parameters()), torch.get_default_dtype()))
         level = self._level(x)
         logits = self.net(x, context).movedim(1, -1)
         return Categorical(logits=logits).log_prob(level).flatten(1).sum(1)
