@@ -24,6 +24,7 @@ TIMED = re.compile(
 )  # runs the rest of the line, which may bind a name
 ASSIGNED_MAGIC = re.compile(r"^(\s*[\w., ]+=\s*)[%!].*$")
 MAGIC = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\?{1,2}\s*)$")
+MARK = re.compile(r"[%!?]")  # a line without one is no magic
 MOST_MAGICS = 100  # in one cell, looked at one by one
 KEPT_CELL_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun")
 LOAD_NAME, LOAD_GLOBAL, STORE_NAME, STORE_GLOBAL, EXTENDED_ARG = (
@@ -97,10 +98,10 @@ def without_magics(source: str) -> str:
     if head.startswith("%%"):
         source = "\n" + rest if head.split()[0] in KEPT_CELL_MAGICS else ""
     lines = source.split("\n")
-    plain = {number: _without_magic(line) for number, line in enumerate(lines)}
-    magics = {number for number, line in enumerate(lines) if plain[number] != line}
+    plain = {number: _without_magic(line) for number, line in enumerate(lines) if MARK.search(line)}
+    magics = {number for number in plain if plain[number] != lines[number]}
     if len(magics) > MOST_MAGICS:
-        return "\n".join(plain.values())
+        return "\n".join(plain.get(number, line) for number, line in enumerate(lines))
     while magics and (number := _refused_line("\n".join(lines))) in magics:
         magics.remove(number)
         lines[number] = plain[number]
