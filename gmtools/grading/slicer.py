@@ -19,9 +19,7 @@ from functools import reduce
 from operator import or_
 from types import CodeType
 
-TIMED = re.compile(
-    r"^(\s*(?:[\w., ]+=\s*)?)%time\s+(?=\S)"
-)  # runs the rest of the line, which may bind a name
+TIMED = re.compile(r"^(\s*(?:[\w., ]+=\s*)?)%time\s+(?=\S)")  # runs the rest, which may bind a name
 ASSIGNED_MAGIC = re.compile(r"^(\s*[\w., ]+=\s*)[%!].*$")
 MAGIC = re.compile(r"^(\s*)(?:[%!?].*|[\w.]+\?{1,2}\s*)$")
 MARK = re.compile(r"[%!?]")  # a line without one is no magic

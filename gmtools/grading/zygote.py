@@ -55,9 +55,7 @@ def _answer(outcome: Outcome) -> bytes:
         return _outcome_frame(outcome)
     except MemoryError:
         raise
-    except (
-        Exception
-    ) as error:  # ProtocolError, RecursionError, a number of too many digits, no room for a copy
+    except Exception as error:  # too large, too deep, a number of too many digits
         raise Unsendable from error
 
 
